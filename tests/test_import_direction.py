@@ -1,0 +1,46 @@
+"""Who may import whom: a loss never knows the trainer, a network never knows the loss."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ALLOWED: dict[str, set[str]] = {
+    'model': set(), 'dataset': set(), 'training': set(), 'train_loss': set(), 'train_config': set(), 'video': set(),
+    'evaluation/metrics': set(),
+    'inference_utils': {'video'},
+    'inference': {'inference_utils', 'video'},       # model only under `if __name__ == '__main__'`
+    'evaluation': {'inference_utils', 'video', 'evaluation', 'inference', 'model'},
+    'export': {'model', 'inference_utils', 'video'},
+    'demo': {'model', 'inference_utils', 'video', 'inference'},
+    'hubconf': {'model', 'inference'},
+}
+FILES = [p for p in sorted(ROOT.rglob('*.py')) if not {'.venv', 'tests'} & set(p.relative_to(ROOT).parts)]
+OURS = {p.relative_to(ROOT).parts[0].removesuffix('.py') for p in FILES}
+
+
+def rule(path: Path) -> tuple[str, set[str]] | None:
+    name = path.relative_to(ROOT).with_suffix('').as_posix()
+    for key in (name, name.split('/')[0]):
+        if key in ALLOWED:
+            return key, ALLOWED[key]
+    return None
+
+
+def imported(tree: ast.AST) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and 'main' in ast.unparse(node.test):
+            node.body = []
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split('.')[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.split('.')[0])
+    return names & OURS
+
+
+@pytest.mark.parametrize('path', [p for p in FILES if rule(p)], ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_import_direction(path):
+    key, allowed = rule(path)
+    assert imported(ast.parse(path.read_text())) <= allowed | {key.split('/')[0]}, path
