@@ -1,0 +1,152 @@
+"""Checkpoints by name and path: what loads, what is refused, and what the message says."""
+
+import os
+import pickle
+import sys
+
+import pytest
+import torch
+
+from model import MattingNetwork, weights
+from model.weights import load_network, read_state, resolve_checkpoint, save_network
+
+
+@pytest.fixture(scope='module')
+def network():
+    torch.manual_seed(0)
+    return MattingNetwork().eval()
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_round_trip(tmp_path, network, suffix):
+    path = tmp_path / f'net{suffix}'
+    save_network(network, path)
+    loaded = load_network(path)
+    assert not loaded.training and [p.name for p in tmp_path.iterdir()] == [path.name]
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize('wrapper', ['state_dict', 'model'])
+def test_wrapped_state_dict(tmp_path, network, wrapper):
+    torch.save({wrapper: network.state_dict(), 'epoch': 3}, tmp_path / 'net.pth')
+    assert load_network(tmp_path / 'net.pth').variant == 'mobilenetv3'
+
+
+def test_variant_and_refiner_are_read_from_the_file(tmp_path):
+    save_network(MattingNetwork('resnet50', 'fast_guided_filter'), tmp_path / 'net.pth')
+    loaded = load_network(tmp_path / 'net.pth')
+    assert (loaded.variant, loaded.refiner_name) == ('resnet50', 'fast_guided_filter')
+    with pytest.raises(ValueError, match='is a resnet50 network, asked for mobilenetv3'):
+        load_network(tmp_path / 'net.pth', variant='mobilenetv3')
+    with pytest.raises(ValueError, match='no weights for the deep_guided_filter'):
+        load_network(tmp_path / 'net.pth', refiner='deep_guided_filter')
+
+
+def test_fast_refiner_may_replace_a_trained_one_and_says_so(tmp_path, network, capsys):
+    save_network(network, tmp_path / 'net.pth')
+    assert load_network(tmp_path / 'net.pth', refiner='fast_guided_filter').refiner_name == 'fast_guided_filter'
+    assert 'refiner.box_filter.weight' in capsys.readouterr().out
+
+
+def test_left_over_and_missing_keys_are_listed(tmp_path, network):
+    state = network.state_dict()
+    state['extra.weight'] = torch.zeros(1)
+    del state['project_mat.conv.bias']
+    state['aspp.aspp1.0.weight'] = torch.zeros(2, 960, 1, 1)
+    torch.save(state, tmp_path / 'net.pth')
+    with pytest.raises(ValueError, match=r'1 keys missing \(project_mat.conv.bias\); 1 keys left over \(extra.weight\)'
+                                         r'; 1 keys of another shape \(aspp.aspp1.0.weight \[2, 960, 1, 1\] instead'):
+        load_network(tmp_path / 'net.pth')
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ('pwned',)
+
+
+def test_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({'weight': Evil()}, 'evil.pth')
+    (tmp_path / 'plain.pth').write_bytes(pickle.dumps({'weight': Evil()}))
+    for name in ('evil.pth', 'plain.pth'):
+        with pytest.raises(ValueError, match='holds Python objects other than tensors'):
+            load_network(name)
+    assert not (tmp_path / 'pwned').exists()
+
+
+def test_files_that_are_no_checkpoints(tmp_path, network):
+    (tmp_path / 'text.pth').write_text('hello')
+    (tmp_path / 'text.safetensors').write_text('hello')
+    (tmp_path / 'empty.pth').write_bytes(b'')
+    save_network(network, tmp_path / 'whole.pth')
+    (tmp_path / 'cut.pth').write_bytes((tmp_path / 'whole.pth').read_bytes()[:100_000])
+    torch.save(torch.zeros(3), tmp_path / 'tensor.pth')
+    torch.jit.script(torch.nn.Linear(1, 1)).save(tmp_path / 'script.pth')
+    for name in ('text.pth', 'text.safetensors', 'empty.pth', 'cut.pth'):
+        with pytest.raises(ValueError, match=f'{name} (is damaged or not a|holds Python objects)'):
+            read_state(tmp_path / name)
+    with pytest.raises(ValueError, match='not a state dict'):
+        read_state(tmp_path / 'tensor.pth')
+    with pytest.raises(ValueError, match='TorchScript archive'):
+        read_state(tmp_path / 'script.pth')
+
+
+def test_unknown_names_list_the_known_ones(monkeypatch, tmp_path):
+    with pytest.raises(FileNotFoundError, match='no such file, and not one of the known names .default, rvm_'):
+        resolve_checkpoint('rvm_mobilenet')
+    monkeypatch.setattr(weights, 'DEFAULT_WEIGHTS', tmp_path / 'none.safetensors')
+    with pytest.raises(FileNotFoundError, match='no weights of its own yet'):
+        resolve_checkpoint('default')
+
+
+def test_published_weights_are_downloaded_once_and_verified(monkeypatch, tmp_path, network):
+    source, calls = tmp_path / 'source.pth', []
+    save_network(network, source)
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+
+    def download(url, target, progress):
+        calls.append(url)
+        with open(target, 'wb') as file:
+            file.write(source.read_bytes())
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    for _ in range(2):
+        assert load_network('rvm_mobilenetv3').variant == 'mobilenetv3'
+    assert calls == [weights.PUBLISHED['rvm_mobilenetv3'].url]
+    path = resolve_checkpoint('rvm_mobilenetv3')
+    path.write_bytes(path.read_bytes() + b'x')
+    with pytest.raises(ValueError, match='has changed since it was downloaded'):
+        resolve_checkpoint('rvm_mobilenetv3')
+
+
+def test_failed_download_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+
+    def download(url, target, progress):
+        raise OSError('no route to host')
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    with pytest.raises(RuntimeError, match='cannot download rvm_resnet50: no route to host; check the network'):
+        resolve_checkpoint('rvm_resnet50')
+
+
+def test_reference_weights_load_strictly(shared):
+    loaded = load_network(shared / 'weights' / 'rvm_mobilenetv3_fgf_dequantised.pth')
+    assert (loaded.variant, loaded.refiner_name) == ('mobilenetv3', 'fast_guided_filter')
+
+
+def test_huggingface_round_trip(tmp_path):
+    pytest.importorskip('huggingface_hub')
+    from model.huggingface import HubMattingNetwork
+    network = HubMattingNetwork('mobilenetv3', refiner='fast_guided_filter')
+    network.save_pretrained(tmp_path)
+    loaded = HubMattingNetwork.from_pretrained(tmp_path)
+    assert loaded.refiner_name == 'fast_guided_filter'
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_missing_huggingface_names_the_install_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    monkeypatch.delitem(sys.modules, 'model.huggingface', raising=False)
+    with pytest.raises(RuntimeError, match='pip install -r requirements_hub.txt'):
+        import model.huggingface  # noqa: F401
