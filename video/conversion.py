@@ -1,0 +1,192 @@
+"""One clip from input to outputs: wiring of reader, matter, renderer and writers."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+import torch
+from tqdm import tqdm
+
+from .background import Background
+from .formats import is_image_path
+from .frame import Frame
+from .images import ImageSequenceReader
+from .matter import Matter
+from .outputs import EncodingOptions, Output, OutputSet, resized
+from .pipeline import Pipeline
+from .prediction import DensePrediction, LinearPrediction
+from .reader import VideoReader
+from .render import Renderer
+
+Reader = VideoReader | ImageSequenceReader
+
+
+@dataclass
+class ConversionReport:
+    """What happened to one input."""
+
+    input: str
+    outputs: list[str]
+    status: str = 'done'                      # done, damaged (converted up to the damage), failed, skipped
+    frames: int = 0
+    seconds: float = 0.0
+    fps: float = 0.0
+    downsample_ratio: float = 0.0
+    internal_size: tuple[int, int] = (0, 0)   # [px] width, height inside the network
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    bottleneck: str = ''
+    notes: list[str] = field(default_factory=list)
+    error: str = ''
+
+    def summary(self) -> str:
+        """The line printed at the end."""
+        share = self.stage_seconds[self.bottleneck] / self.seconds if self.seconds else 0
+        return (f'{self.frames} frames in {self.seconds:.1f} s, {self.fps:.2f} fps; slowest stage: {self.bottleneck} '
+                f'(busy {min(share, 1):.0%} of the time)')
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+@dataclass
+class Rendered:
+    """A frame on its way from the renderer to the encoders."""
+
+    index: int
+    pts: int
+    arrays: dict
+
+
+def open_reader(source: str | Path, frame_rate: float | Fraction = 30, num_workers: int = 0) -> Reader:
+    """A file that is no image is a video; a folder or an image is an image sequence, as in RVM.
+
+    Raises:
+        FileNotFoundError, ValueError: see the readers.
+    """
+    path = Path(source)
+    if path.is_dir() or (is_image_path(path) and path.is_file()):
+        return ImageSequenceReader(path, frame_rate, num_workers)
+    return VideoReader(path)
+
+
+class Conversion:
+    """Convert one clip.
+
+    Args:
+        reader: of the input.
+        matter: network with its states; they are reset before the first frame.
+        outputs: as planned.
+        background: of the composition.
+        input_resize: (W, H) [px] for every decoded frame.
+        seq_chunk: frames per call of the network.
+    """
+
+    def __init__(self, reader: Reader, matter: Matter, outputs: list[Output], options: EncodingOptions,
+                 background: Background | None = None, premultiply: bool = False,
+                 input_resize: tuple[int, int] | None = None, seq_chunk: int = 1, progress: bool = True):
+        if seq_chunk < 1:
+            raise ValueError(f'seq_chunk must be at least 1 frame, got {seq_chunk}')
+        self.reader, self.matter, self.planned, self.options = reader, matter, outputs, options
+        self.background, self.premultiply = background, premultiply
+        self.input_resize, self.seq_chunk, self.progress = input_resize, seq_chunk, progress
+        self.info = resized(reader.info, input_resize)
+        self.notes: list[str] = list(getattr(reader, 'notes', []))
+
+    def run(self) -> ConversionReport:
+        """Convert; outputs appear when all of them are complete, and not at all after an error or Ctrl-C."""
+        started = time.perf_counter()
+        self.matter.reset()
+        source = self.reader.path if isinstance(self.reader, VideoReader) else None
+        self.writers = OutputSet(self.planned, self.info, self.options, source)
+        self.renderer = Renderer(self.writers.wanted, self.background, self.premultiply)
+        self.first_pts, self.count = None, 0
+        if self.progress:
+            print(self.describe())
+        self.bar = tqdm(total=self.info.frame_count, unit='frame', disable=not self.progress, dynamic_ncols=True)
+        pipeline = Pipeline(chunk=self.seq_chunk)
+        try:
+            pipeline.run(self._frames(), self._matte, {'render': self._render, 'encode': self._encode})
+            closing = time.perf_counter()
+            self.writers.close()
+            pipeline.busy['encode'] += time.perf_counter() - closing
+        except BaseException:
+            self.writers.abort()
+            raise
+        finally:
+            self.bar.close()
+        return self._report(time.perf_counter() - started, pipeline.busy)
+
+    def describe(self) -> str:
+        """What goes in and what the network will see: the explanation of many a bad matte."""
+        width, height = self.info.width, self.info.height
+        inner_width, inner_height = self.matter.internal_size(width, height)
+        return (f'{self.reader.path}: {width}x{height}, {float(self.info.frame_rate):.6g} fps; inside the network '
+                f'{inner_width}x{inner_height} (ratio {self.matter.ratio_for(width, height):.3g})')
+
+    def _frames(self):
+        for frame in self.reader:
+            if self.input_resize is not None:
+                shrinking = self.input_resize[0] < frame.pixels.shape[1]
+                frame.pixels = cv2.resize(frame.pixels, self.input_resize,
+                                          interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+            if self.first_pts is None:
+                self.first_pts = frame.pts
+            yield frame
+
+    def _matte(self, frames: list[Frame]) -> list['Predicted']:
+        """Frames of one size go through the network together; when the GPU is full, in smaller groups."""
+        results, start = [], 0
+        while start < len(frames):
+            group = next(_runs_of_one_size(frames[start:start + self.seq_chunk]))
+            try:
+                predictions = self.matter.predict([frame.pixels for frame in group])
+            except torch.cuda.OutOfMemoryError:
+                if self.seq_chunk == 1:
+                    raise
+                torch.cuda.empty_cache()
+                self.seq_chunk = max(1, self.seq_chunk // 2)
+                self.notes.append(f'the GPU ran out of memory: continued with {self.seq_chunk} frames at a time')
+                continue
+            results += [Predicted(frame, prediction) for frame, prediction in zip(group, predictions, strict=True)]
+            start += len(group)
+        return results
+
+    def _render(self, item: 'Predicted') -> Rendered:
+        elapsed = (item.frame.pts - self.first_pts) * self.info.time_base
+        with torch.inference_mode():
+            return Rendered(item.index, item.frame.pts, self.renderer(item.prediction, item.frame.pixels, elapsed))
+
+    def _encode(self, item: Rendered) -> None:
+        self.writers.write(item.arrays, item.pts)
+        self.count += 1
+        self.bar.update()
+
+    def _report(self, seconds: float, busy: dict[str, float]) -> ConversionReport:
+        size = self.info.width, self.info.height
+        report = ConversionReport(
+            str(self.reader.path), [str(output.path) for output in self.planned],
+            'damaged' if self.reader.damage else 'done', self.count, seconds, self.count / seconds,
+            self.matter.ratio_for(*size), self.matter.internal_size(*size), busy, max(busy, key=busy.get),
+            self.notes + self.writers.notes)
+        if self.reader.damage:
+            report.error = self.reader.damage
+        return report
+
+
+def _runs_of_one_size(frames: list[Frame]):
+    return (list(run) for _, run in groupby(frames, key=lambda frame: frame.pixels.shape[:2]))
+
+
+@dataclass
+class Predicted:
+    """A frame with what the network says about it."""
+
+    frame: Frame
+    prediction: DensePrediction | LinearPrediction
+
+    @property
+    def index(self) -> int:
+        return self.frame.index

@@ -1,0 +1,53 @@
+"""What travels from a reader to a writer."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """How RGB became YUV, as the code points of ITU-T H.273 (2 = unspecified)."""
+
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+    full_range: bool = False
+
+    def resolved(self, height: int) -> 'ColorTags':
+        """Fill what a file leaves open, as players do: BT.709 from 720 lines up, BT.601 below."""
+        guess = 1 if height >= 720 else 6
+        return ColorTags(guess if self.matrix in (0, 2) else self.matrix,
+                         guess if self.primaries == 2 else self.primaries,
+                         guess if self.transfer == 2 else self.transfer, self.full_range)
+
+    @property
+    def sws_matrix(self) -> int:
+        """The matrix as swscale numbers it: both names of BT.601 are 5, BT.2020 constant luminance is unsupported."""
+        return {6: 5, 10: 9}.get(self.matrix, self.matrix)
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What a writer must know of its source. Sizes are those of the decoded frames, rotation applied."""
+
+    width: int                        # [px]
+    height: int                       # [px]
+    frame_rate: Fraction              # [1/s], the nominal rate; presentation times are exact and may vary
+    time_base: Fraction               # [s], unit of every pts
+    sample_aspect_ratio: Fraction = Fraction(1)
+    bit_depth: int = 8                # of the source; above 8, frames are uint16
+    color: ColorTags = ColorTags()
+    frame_count: int | None = None    # as the container promises; None when it does not say
+    is_video: bool = True             # False: a folder of images or one image
+
+
+@dataclass
+class Frame:
+    """One decoded picture."""
+
+    pixels: np.ndarray                # (H, W, 3) RGB, uint8 or uint16
+    index: int
+    pts: int                          # presentation time in units of StreamInfo.time_base
+    name: str = ''                    # file name, for images

@@ -1,0 +1,170 @@
+"""Which files a conversion writes: kinds, names, writers, and the checks that keep user data safe."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from .formats import holds_alpha, is_image_path, is_video_path
+from .frame import StreamInfo
+from .images import ImageFileWriter, ImageFolderWriter, existing_frames
+from .render import KINDS
+from .writer import VideoFileWriter
+
+CHANNELS = {'composition': 3, 'rgba': 4, 'alpha': 1, 'foreground': 3}
+OUTPUT_TYPES = ('auto', 'video', 'png_sequence')
+
+
+@dataclass(frozen=True)
+class EncodingOptions:
+    """How outputs are encoded. None: the format's own choice."""
+
+    codec: str | None = None
+    crf: int = 18
+    bit_rate: int | None = None          # [bit/s]
+    encoder_options: dict[str, str] = field(default_factory=dict)
+    start_number: int = 0                # of numbered images
+    keep_audio: bool = True
+
+
+@dataclass
+class Output:
+    """One file or folder to write."""
+
+    kind: str                            # one of KINDS
+    path: Path
+    output_type: str = 'auto'
+
+    @property
+    def is_folder(self) -> bool:
+        return self.output_type == 'png_sequence' or not (is_video_path(self.path) or is_image_path(self.path)
+                                                          or self.output_type == 'video' or self.path.suffix)
+
+    @property
+    def is_image(self) -> bool:
+        return not self.is_folder and is_image_path(self.path)
+
+    def open(self, info: StreamInfo, options: EncodingOptions, source: Path | None):
+        """The writer for this output; `source` is the video whose audio it carries, or None."""
+        if self.is_folder:
+            return ImageFolderWriter(self.path, '.png', options.start_number)
+        if self.is_image:
+            return ImageFileWriter(self.path)
+        # an alpha video is a tool of editors, not something to listen to
+        audio = source if options.keep_audio and self.kind != 'alpha' else None
+        return VideoFileWriter(self.path, info, CHANNELS[self.kind], options.codec, options.crf, options.bit_rate,
+                               options.encoder_options, audio)
+
+    def exists(self) -> bool:
+        return bool(existing_frames(self.path, '.png')) if self.is_folder else self.path.exists()
+
+
+def plan_outputs(named: dict[str, str | Path | None], source: Path, output_type: str, codec: str | None,
+                 has_background: bool, overwrite: bool) -> list[Output]:
+    """Check everything that can be checked before slow work starts.
+
+    Args:
+        named: kind -> path or None.
+        source: the input, which no output may replace.
+        output_type: 'auto' (by suffix), 'video' or 'png_sequence'.
+        codec: chosen by name, or None.
+        has_background: a background was asked for, so the composition is opaque. Without one it is written with
+            transparency wherever the format can hold it.
+        overwrite: replace outputs that exist.
+    Raises:
+        ValueError: no output, two outputs of one name, an output that is the input, a format without alpha.
+        FileExistsError: an output exists and `overwrite` is off.
+    """
+    if output_type not in OUTPUT_TYPES:
+        raise ValueError(f'output_type must be one of {", ".join(OUTPUT_TYPES)}, got {output_type!r}')
+    outputs = [Output(kind, Path(path), output_type) for kind, path in named.items() if path is not None]
+    if not outputs:
+        raise ValueError('nothing to write: name at least one of ' + ', '.join(f'output_{kind}' for kind in KINDS))
+    for output in outputs:
+        _check_output(output, source, codec, overwrite)
+        if output.kind == 'composition' and not has_background and (output.is_folder or
+                                                                    holds_alpha(output.path, codec)):
+            output.kind = 'rgba'
+    names = [output.path.resolve() for output in outputs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f'two outputs have the name {name}: give each its own')
+    return outputs
+
+
+def _check_output(output: Output, source: Path, codec: str | None, overwrite: bool) -> None:
+    path = output.path
+    if path.resolve() == source.resolve() or (path.exists() and source.exists() and path.samefile(source)):
+        raise ValueError(f'output {path} is the input itself: choose another name')
+    if not output.is_folder and path.is_dir():
+        raise ValueError(f'output {path} is a folder: name a file, or leave the suffix away for a PNG sequence')
+    if output.is_folder and path.exists() and not path.is_dir():
+        raise ValueError(f'output {path} is a file, a folder was expected: for a video, give it a suffix such as .mp4')
+    if not output.is_folder and not output.is_image:
+        alpha = holds_alpha(path, codec) if is_video_path(path) else None
+        if alpha is None:
+            raise ValueError(f'cannot tell what to write from the name {path}: use .mp4 .m4v .mov .webm .mkv, an image '
+                             'suffix, or a folder name without suffix')
+        if output.kind == 'rgba' and not alpha:
+            raise ValueError(f'output {path} cannot hold alpha: use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) '
+                             'or a folder of PNGs')
+    if output.exists() and not overwrite:
+        raise FileExistsError(f'output {path} exists: use --overwrite to replace it or --skip-existing to keep it')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermissionError(f'output {path} cannot be written: {error.strerror}') from error
+
+
+class OutputSet:
+    """The open writers of one conversion: all of them become files, or none."""
+
+    def __init__(self, outputs: Iterable[Output], info: StreamInfo, options: EncodingOptions, source: Path | None):
+        self.info, self._writers = info, []
+        try:
+            for output in outputs:
+                self._writers.append((output.kind, output.open(info, options, source)))
+        except BaseException:
+            self.abort()
+            raise
+
+    @property
+    def wanted(self) -> list[tuple[str, int]]:
+        """(kind, bit depth) pairs for the renderer; 8-bit sources are widened only for codecs that always hold more."""
+        return [(kind, self._depth(writer)) for kind, writer in self._writers]
+
+    def _depth(self, writer) -> int:
+        if isinstance(writer, VideoFileWriter):
+            return writer.bit_depth
+        return 16 if self.info.bit_depth > 8 else 8
+
+    @property
+    def notes(self) -> list[str]:
+        return [note for _, writer in self._writers for note in writer.notes]
+
+    def write(self, rendered: dict[tuple[str, int], np.ndarray], pts: int) -> None:
+        for kind, writer in self._writers:
+            writer.write_frame(rendered[kind, self._depth(writer)], pts)
+
+    def close(self) -> None:
+        """Complete every file. If one fails, those not yet complete are removed."""
+        try:
+            for _, writer in self._writers:
+                writer.close()
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        for _, writer in self._writers:
+            writer.abort()
+
+
+def resized(info: StreamInfo, size: tuple[int, int] | None) -> StreamInfo:
+    """The stream after `input_resize`; its pixels are square then."""
+    if size is None:
+        return info
+    fields = {name: getattr(info, name) for name in info.__dataclass_fields__}
+    return StreamInfo(**(fields | {'width': size[0], 'height': size[1], 'sample_aspect_ratio': Fraction(1)}))

@@ -1,0 +1,94 @@
+"""What a network says about one frame, evaluated row by row.
+
+Full-size float tensors of an HD frame do not fit a CPU's cache. Both kinds of prediction therefore give foreground and
+alpha for a strip of rows at a time, and the renderer finishes a strip before it touches the next.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class DensePrediction:
+    """Foreground and alpha as a network returned them.
+
+    Args:
+        fgr: (3, H, W) in [0, 1], any floating dtype, any device.
+        pha: (1, H, W), the same.
+    """
+
+    def __init__(self, fgr: Tensor, pha: Tensor):
+        self._fgr, self._pha = fgr.float(), pha.float()
+        self.height, self.device = fgr.size(-2), fgr.device
+
+    def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """fgr (3, R, W) and pha (1, R, W) of rows start..stop, float32 in [0, 1]."""
+        return self._fgr[:, start:stop], self._pha[:, start:stop]
+
+    def small_alpha(self) -> np.ndarray:
+        """(h, w) float32 alpha, at any size."""
+        return self._pha[0].cpu().numpy()
+
+
+class LinearPrediction:
+    """The guided filter's linear model (small) and the source (large), combined only where and when it is needed.
+
+    Bilinear interpolation is separable: columns are interpolated once for all small rows, then every strip mixes the
+    two small rows around each of its rows by a small matrix product.
+
+    Args:
+        coefficients: (8, h, w) float32 on the CPU: A and b of `model.guided_filter`.
+        pixels: (H, W, 3) uint8 or uint16 source frame.
+        base_src: (3, h, w) small source in [0, 1].
+    """
+
+    device = torch.device('cpu')
+
+    def __init__(self, coefficients: Tensor, pixels: np.ndarray, base_src: Tensor):
+        self.height, self._pixels, self._base_src, self._coefficients = len(pixels), pixels, base_src, coefficients
+        self._wide = F.interpolate(coefficients[None], (coefficients.size(1), pixels.shape[1]), mode='bilinear')[0]
+        self._scale = 1 / float(np.iinfo(pixels.dtype).max)
+
+    def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """fgr (3, R, W) and pha (1, R, W) of rows start..stop, float32 in [0, 1]."""
+        first, mix = row_mix(self._coefficients.size(1), self.height, start, stop)
+        Ab = torch.matmul(mix, self._wide[:, first:first + mix.size(1)])                     # (8, R, W)
+        src = planar(self._pixels[start:stop]).mul_(self._scale)                             # (3, R, W)
+        mean = src.mean(0, keepdim=True)
+        # foreground = A * src + b + src, alpha = A * mean + b
+        fgr = torch.addcmul(Ab[4:7].add_(src), Ab[:3], src).clamp_(0, 1)
+        pha = torch.addcmul(Ab[7:], Ab[3:4], mean).clamp_(0, 1)
+        return fgr, pha
+
+    def small_alpha(self) -> np.ndarray:
+        """(h, w) float32 alpha, at any size."""
+        mean = self._base_src.float().mean(0)
+        return (self._coefficients[3] * mean + self._coefficients[7]).clamp(0, 1).numpy()
+
+
+def planar(pixels: np.ndarray) -> Tensor:
+    """(R, W, 3) uint8 or uint16 -> (3, R, W) float32, same values."""
+    if pixels.dtype == np.uint16:
+        pixels = pixels.astype(np.int32)
+    return torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
+
+
+@lru_cache(maxsize=512)
+def row_mix(h: int, H: int, start: int, stop: int) -> tuple[int, Tensor]:
+    """Bilinear weights (align_corners=False) of large rows start..stop over the small rows they need.
+
+    Returns:
+        First small row, and weights (stop - start, k) over k small rows.
+    """
+    y = ((torch.arange(start, stop, dtype=torch.float32) + 0.5) * (h / H) - 0.5).clamp_(min=0)
+    low = y.floor().long().clamp_(max=h - 1)
+    high = (low + 1).clamp_(max=h - 1)
+    first, last = int(low[0]), int(high[-1])
+    mix = torch.zeros(stop - start, last - first + 1)
+    rows = torch.arange(stop - start)
+    mix.index_put_((rows, low - first), 1 - (y - low), accumulate=True)
+    mix.index_put_((rows, high - first), y - low, accumulate=True)
+    return first, mix

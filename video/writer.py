@@ -1,0 +1,223 @@
+"""Writing video files through FFmpeg (PyAV): codec by suffix, exact times, colour tags, the source's audio."""
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from .audio import Companions
+from .formats import codec_of, container_of
+from .frame import ColorTags, StreamInfo
+from .reader import EXACT
+
+INPUT_FORMATS = {(1, 8): 'gray', (3, 8): 'rgb24', (4, 8): 'rgba', (3, 16): 'rgb48le', (4, 16): 'rgba64le'}
+
+
+class VideoFileWriter:
+    """Encode pictures into a file that appears under its name only when `close` has completed it.
+
+    Args:
+        path: suffix .mp4, .m4v, .mov, .mkv or .webm; it chooses container and codec (`formats.CONTAINERS`).
+        info: size, rate and colour of the source.
+        channels: 1 grey, 3 RGB, 4 RGB with straight alpha.
+        codec: a name in `formats.CODECS` instead of the suffix's own.
+        crf: quality of lossy codecs, lower is better. Ignored when `bit_rate` is given.
+        bit_rate: [bit/s].
+        options: further options of the encoder.
+        audio_from: a file whose audio, subtitles, chapters and metadata to carry along.
+    Raises:
+        ValueError: unknown suffix or codec, an option the encoder refuses, alpha for a codec without.
+    """
+
+    def __init__(self, path: str | Path, info: StreamInfo, channels: int = 3, codec: str | None = None, crf: int = 18,
+                 bit_rate: int | None = None, options: dict[str, str] | None = None,
+                 audio_from: str | Path | None = None):
+        self.path, self.info, self.channels = Path(path), info, channels
+        self.codec, self.notes = codec_of(path, codec), []
+        if channels == 4 and self.codec.alpha is None:
+            raise ValueError(f'{path}: {self.codec.encoder} cannot hold alpha: '
+                             'use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of PNGs')
+        self.deep = info.bit_depth > 8 and self.codec.deep is not None
+        self.partial = self.path.with_name(f'{self.path.stem}.partial{self.path.suffix}')
+        self._reformatter, self._companions, self._last_pts, self._closed = VideoReformatter(), None, None, False
+        # MPEG transport streams start at any time; their clock is set back to zero
+        self._origin = Fraction(0)
+        container = container_of(path)
+        with self._one_line_errors():
+            self._output = av.open(str(self.partial), 'w', format=container.muxer)
+        try:
+            with self._one_line_errors():
+                self._stream = self._add_stream(crf, bit_rate, options or {})
+                if audio_from is not None:
+                    self._companions = Companions(Path(audio_from), self._output, container)
+                    self.notes += self._companions.notes
+                    self._origin = _origin_of(self._companions._input)
+                self._output.start_encoding()
+        except BaseException:
+            self.abort()
+            raise
+
+    @property
+    def bit_depth(self) -> int:
+        """8 or 16: what `write_frame` wants."""
+        return 16 if self.deep or (self.codec.deep and self.codec.deep == self.codec.opaque) else 8
+
+    def _add_stream(self, crf: int, bit_rate: int | None, options: dict[str, str]) -> av.VideoStream:
+        settings = dict(self.codec.options)
+        if bit_rate is None and self.codec.quality is not None:
+            settings[self.codec.quality] = str(crf)
+            if self.codec.encoder == 'libvpx-vp9':
+                settings['b'] = '0'                     # constant quality instead of an upper bound
+        settings |= options
+        try:
+            stream = self._output.add_stream(self.codec.encoder, rate=_plausible_rate(self.info.frame_rate),
+                                             options=settings)
+        except (av.FFmpegError, ValueError) as error:
+            raise ValueError(f'{self.path}: this installation of FFmpeg has no encoder {self.codec.encoder}: '
+                             'choose another --codec') from error
+        stream.width, stream.height = self._padded_size()
+        stream.pix_fmt = self._pixel_format()
+        stream.codec_context.thread_count = 0           # as many as there are cores
+        stream.time_base = stream.codec_context.time_base = self.info.time_base
+        if self.info.sample_aspect_ratio != 1:
+            stream.codec_context.sample_aspect_ratio = self.info.sample_aspect_ratio
+        if bit_rate is not None:
+            stream.bit_rate = bit_rate
+        if self.codec.encoder in ('libx265', 'hevc_nvenc') and self._output.format.name in ('mp4', 'mov'):
+            stream.codec_context.codec_tag = 'hvc1'     # Apple's players refuse hev1
+        self._tags = self._color_tags(stream.pix_fmt)
+        context = stream.codec_context
+        context.colorspace, context.color_primaries = self._tags.matrix, self._tags.primaries
+        context.color_trc, context.color_range = self._tags.transfer, 2 if self._tags.full_range else 1
+        return stream
+
+    def _padded_size(self) -> tuple[int, int]:
+        width, height = self.info.width, self.info.height
+        if self.codec.even and (width % 2 or height % 2):
+            width, height = width + width % 2, height + height % 2
+            self.notes.append(f'{self.path.name}: {self.info.width}x{self.info.height} written as {width}x{height}, '
+                              f'because {self.codec.encoder} needs even sides (the last row or column is repeated)')
+        return width, height
+
+    def _pixel_format(self) -> str:
+        if self.info.bit_depth > 8 and not self.deep:
+            self.notes.append(f'{self.path.name}: {self.info.bit_depth}-bit source written with 8 bits by '
+                              f'{self.codec.encoder}; .mov, .mkv or --codec hevc keep more')
+        if self.channels == 4:
+            return self.codec.deep_alpha if self.deep else self.codec.alpha
+        return self.codec.deep if self.deep else self.codec.opaque
+
+    def _color_tags(self, pixel_format: str) -> ColorTags:
+        """YUV keeps the matrix, primaries and transfer of the source; images, which have none, get BT.709."""
+        source = self.info.color.resolved(self.info.height) if self.info.is_video else ColorTags(1, 1, 1)
+        if not pixel_format.startswith('yuv'):
+            return ColorTags(0, source.primaries, source.transfer, full_range=True)
+        matrix = source.matrix if source.matrix in (1, 5, 6, 9) else 1
+        return ColorTags(matrix, source.primaries, source.transfer, full_range=False)
+
+    def write_frame(self, pixels: np.ndarray, pts: int) -> None:
+        """Encode one picture.
+
+        Args:
+            pixels: (H, W, channels) uint8 or uint16, contiguous; `bit_depth` says which is stored without loss.
+            pts: presentation time in units of `info.time_base`, larger than the one before.
+        """
+        if pixels.shape[:2] != (self.info.height, self.info.width):
+            raise ValueError(f'{self.path}: a frame is {pixels.shape[1]}x{pixels.shape[0]}, the video started with '
+                             f'{self.info.width}x{self.info.height}: set input_resize, or write a folder of images')
+        frame = self._to_codec_format(pixels)
+        frame.pts = pts - int(self._origin / self.info.time_base)
+        frame.time_base = self.info.time_base
+        with self._one_line_errors():
+            for packet in self._stream.encode(frame):
+                self._mux(packet)
+        self._last_pts = frame.pts
+
+    def _to_codec_format(self, pixels: np.ndarray) -> av.VideoFrame:
+        if pixels.shape[2] == 1:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+        height, width = pixels.shape[:2]
+        if (width, height) != (self._stream.width, self._stream.height):
+            pixels = cv2.copyMakeBorder(pixels, 0, self._stream.height - height, 0, self._stream.width - width,
+                                        cv2.BORDER_REPLICATE)
+        source_format = INPUT_FORMATS[pixels.shape[2], pixels.itemsize * 8]
+        make = av.VideoFrame.from_numpy_buffer if pixels.itemsize == 1 else av.VideoFrame.from_ndarray
+        frame = make(np.ascontiguousarray(pixels), source_format)
+        frame = self._reformatter.reformat(frame, format=self._stream.pix_fmt, interpolation=EXACT,
+                                           dst_colorspace=self._tags.sws_matrix or 1)
+        frame.colorspace, frame.color_range = self._tags.matrix, 2 if self._tags.full_range else 1
+        frame.color_primaries, frame.color_trc = self._tags.primaries, self._tags.transfer
+        return frame
+
+    def _mux(self, packet: av.Packet) -> None:
+        if self._companions is not None and packet.dts is not None:
+            self._companions.mux_until(packet.dts * Fraction(packet.time_base) + self._origin, self._origin)
+        self._output.mux(packet)
+
+    def close(self) -> None:
+        """Finish the file and move it to its name.
+
+        Raises:
+            ValueError: when no frame was written.
+        """
+        if self._closed:
+            return
+        if self._last_pts is None:
+            self.abort()
+            raise ValueError(f'{self.path}: no frame to write')
+        try:
+            with self._one_line_errors():
+                for packet in self._stream.encode(None):
+                    self._mux(packet)
+                if self._companions is not None:
+                    self._companions.mux_until(None, self._origin)
+                self._output.close()
+        except BaseException:
+            self.abort()
+            raise
+        self._release()
+        os.replace(self.partial, self.path)
+
+    def abort(self) -> None:
+        """Give up; nothing stays behind."""
+        with suppress(av.FFmpegError, OSError):
+            self._output.close()
+        self._release()
+        self.partial.unlink(missing_ok=True)
+
+    def _release(self) -> None:
+        if self._companions is not None:
+            self._companions.close()
+        self._closed = True
+
+    @contextmanager
+    def _one_line_errors(self):
+        """FFmpeg's errors, told with the file's name and what to do."""
+        try:
+            yield
+        except av.FFmpegError as error:
+            if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+                raise OSError(error.errno, f'{self.path}: {error.strerror}; the unfinished file was removed') from error
+            if error.errno in (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS):
+                raise PermissionError(f'{self.path} cannot be written: {error.strerror}') from error
+            raise ValueError(f'{self.path}: {self.codec.encoder} failed: {error.strerror}; '
+                             'check --codec, --encoder-option and the frame size') from error
+
+
+def _plausible_rate(rate: Fraction) -> Fraction:
+    """Encoders keep the nominal rate in 16-bit fields; presentation times do not depend on it."""
+    return rate.limit_denominator(1001)
+
+
+def _origin_of(container) -> Fraction:
+    """[s] where the source's clock starts, for formats whose clock starts anywhere."""
+    if container.format.flags & av.format.Flags.ts_discont.value and container.start_time:
+        return Fraction(container.start_time, av.time_base)
+    return Fraction(0)
+
