@@ -49,8 +49,11 @@ class VideoFileWriter:
         # MPEG transport streams start at any time; their clock is set back to zero
         self._origin = Fraction(0)
         container = container_of(path)
-        with self._one_line_errors():
-            self._output = av.open(str(self.partial), 'w', format=container.muxer)
+        try:
+            self.partial.touch()
+        except OSError as error:
+            raise PermissionError(f'{self.path} cannot be written: {error.strerror}') from error
+        self._output = av.open(str(self.partial), 'w', format=container.muxer)
         try:
             with self._one_line_errors():
                 self._stream = self._add_stream(crf, bit_rate, options or {})
@@ -79,8 +82,8 @@ class VideoFileWriter:
             stream = self._output.add_stream(self.codec.encoder, rate=_plausible_rate(self.info.frame_rate),
                                              options=settings)
         except (av.FFmpegError, ValueError) as error:
-            raise ValueError(f'{self.path}: this installation of FFmpeg has no encoder {self.codec.encoder}: '
-                             'choose another --codec') from error
+            raise ValueError(f'{self.path}: {self.codec.encoder} cannot be used here ({error}): '
+                             'choose another --codec or suffix') from error
         stream.width, stream.height = self._padded_size()
         stream.pix_fmt = self._pixel_format()
         stream.codec_context.thread_count = 0           # as many as there are cores
@@ -204,8 +207,6 @@ class VideoFileWriter:
         except av.FFmpegError as error:
             if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                 raise OSError(error.errno, f'{self.path}: {error.strerror}; the unfinished file was removed') from error
-            if error.errno in (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS):
-                raise PermissionError(f'{self.path} cannot be written: {error.strerror}') from error
             raise ValueError(f'{self.path}: {self.codec.encoder} failed: {error.strerror}; '
                              'check --codec, --encoder-option and the frame size') from error
 
