@@ -22,7 +22,7 @@ def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), r
                codec: str = 'libx264', pix_fmt: str = 'yuv420p', pts: list[int] | None = None,
                time_base: Fraction | None = None, audio: str | None = None, prepare=None, matrix: int | None = None,
                options: dict | None = None, make=picture, start: int = 0) -> Path:
-    """A video of `frames` pictures whose clock begins at `start` [s]; `prepare(stream)` may set more before encoding."""
+    """A video of `frames` pictures whose clock begins at `start` [s]; `prepare(stream)` may set more."""
     width, height = size
     with av.open(str(path), 'w') as container:
         stream = container.add_stream(codec, rate=rate, options=options or ({'crf': '8'} if codec == 'libx264' else {}))
