@@ -1,0 +1,375 @@
+"""convert_video and the command line, from file to file, with everything that can go wrong on the way."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from inference import convert_video
+from model import MattingNetwork
+from model.weights import load_network, save_network
+from tests.clips import BrightnessNetwork, picture, read_times, write_clip
+from video.command import main
+from video.pipeline import StageError
+from video.reader import VideoReader
+
+ROOT = Path(__file__).resolve().parents[1]
+NETWORK = BrightnessNetwork()
+
+
+def pixels_of(path) -> list[np.ndarray]:
+    return [frame.pixels for frame in VideoReader(path)]
+
+
+def audio_packets(path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write_clip(tmp_path / 'in.mp4', 12, (64, 48), audio='aac')
+
+
+@pytest.fixture(scope='session')
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('weights') / 'net.safetensors'
+    save_network(MattingNetwork(), path)
+    return str(path)
+
+
+# ----------------------------------------------------------------------------------------------- convert_video
+
+def test_positional_call_of_the_published_converter(clip, tmp_path):
+    report = convert_video(NETWORK, str(clip), (32, 24), 1, 'video', str(tmp_path / 'com.mp4'),
+                           str(tmp_path / 'pha.mp4'), str(tmp_path / 'fgr.mp4'), 1, 4, 0, False, 'cpu', torch.float32)
+    assert report.frames == 12 and report.status == 'done'
+    for name in ('com', 'pha', 'fgr'):
+        frames = pixels_of(tmp_path / f'{name}.mp4')
+        assert len(frames) == 12 and frames[0].shape == (24, 32, 3)
+
+
+def test_values_from_file_to_file(clip, tmp_path):
+    """Lossless outputs hold exactly what the network says of the decoded frames."""
+    convert_video(NETWORK, clip, downsample_ratio=1, output_alpha=tmp_path / 'pha.mkv', output_rgba=tmp_path / 'rgba',
+                  output_composition=tmp_path / 'com.mkv', background=(10, 20, 30), progress=False)
+    state = None
+    for index, pixels in enumerate(pixels_of(clip)):
+        src = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+        fgr, pha, state, *_ = NETWORK(src, state)
+        alpha = (pha[0, 0].detach().numpy() * 255 + 0.5).astype(np.uint8)
+        rgba = cv2.imread(str(tmp_path / 'rgba' / f'{index:04d}.png'), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(rgba[..., 3], alpha)
+        np.testing.assert_array_equal(rgba[..., 2::-1], pixels * (pha[0, 0].detach().numpy() > 0)[..., None])
+        np.testing.assert_array_equal(pixels_of(tmp_path / 'pha.mkv')[index][..., 0], alpha)
+        a = pha[0, 0].detach().numpy()[..., None].astype(np.float64)
+        expected = pixels * a + np.float64([10, 20, 30]) * (1 - a)
+        assert abs(pixels_of(tmp_path / 'com.mkv')[index] - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize('chunk', [5, 12])
+def test_chunks_change_nothing(clip, tmp_path, chunk):
+    for name, size in (('one', 1), ('many', chunk)):
+        convert_video(NETWORK, clip, downsample_ratio=1, output_alpha=tmp_path / f'{name}.mkv', seq_chunk=size,
+                      progress=False)
+    np.testing.assert_array_equal(pixels_of(tmp_path / 'one.mkv'), pixels_of(tmp_path / 'many.mkv'))
+
+
+@pytest.mark.parametrize('name, transparent', [('a.mp4', False), ('a.mov', True), ('a.webm', True), ('a.mkv', True),
+                                               ('folder', True)])
+@pytest.mark.parametrize('background', [None, 'red'])
+def test_composition_is_transparent_where_it_can_be(clip, tmp_path, name, transparent, background):
+    convert_video(NETWORK, clip, output_composition=tmp_path / name, background=background, progress=False)
+    if name == 'folder':
+        channels = cv2.imread(str(tmp_path / name / '0000.png'), cv2.IMREAD_UNCHANGED).shape[2]
+    else:
+        with av.open(str(tmp_path / name)) as container:
+            stream = container.streams.video[0]
+            has_alpha = stream.metadata.get('alpha_mode', stream.metadata.get('ALPHA_MODE')) == '1' if \
+                name == 'a.webm' else any(c.is_alpha for c in stream.codec_context.format.components)
+            channels = 4 if has_alpha else 3
+    assert channels == (4 if transparent and background is None else 3)
+
+
+def test_times_and_sound_are_those_of_the_source(tmp_path):
+    rate = Fraction(24000, 1001)
+    source = write_clip(tmp_path / 'in.mov', 48, rate=rate, audio='aac')
+    convert_video(NETWORK, source, output_composition=tmp_path / 'out.mp4', output_alpha=tmp_path / 'pha.mp4',
+                  progress=False)
+    assert read_times(tmp_path / 'out.mp4') == read_times(source) == [i / rate for i in range(48)]
+    assert audio_packets(tmp_path / 'out.mp4') == audio_packets(source)
+    assert not av.open(str(tmp_path / 'pha.mp4')).streams.audio
+
+
+def test_no_audio(clip, tmp_path):
+    convert_video(NETWORK, clip, output_composition=tmp_path / 'out.mp4', audio=False, progress=False)
+    assert not av.open(str(tmp_path / 'out.mp4')).streams.audio
+
+
+def test_image_folder_and_single_image(tmp_path):
+    folder = tmp_path / 'frames'
+    folder.mkdir()
+    for index in (1, 2, 10):
+        cv2.imwrite(str(folder / f'{index}.png'), picture(index, 32, 24)[..., ::-1])
+    report = convert_video(NETWORK, folder, output_composition=tmp_path / 'out.mp4', frame_rate=10, num_workers=2,
+                           progress=False)
+    assert report.frames == 3 and VideoReader(tmp_path / 'out.mp4').frame_rate == 10
+    convert_video(NETWORK, folder / '1.png', output_composition=tmp_path / 'one.png', progress=False)
+    assert cv2.imread(str(tmp_path / 'one.png'), cv2.IMREAD_UNCHANGED).shape == (24, 32, 4)
+    with pytest.raises(StageError, match=r'frame 1 \(encode\): .*is one image, but the input has more than one frame'):
+        convert_video(NETWORK, folder, output_composition=tmp_path / 'two.png', progress=False)
+
+
+def test_mixed_sizes_reset_the_states_in_folders_and_are_refused_in_videos(tmp_path):
+    folder = tmp_path / 'frames'
+    folder.mkdir()
+    for index, size in enumerate([(32, 24), (32, 24), (48, 24)]):
+        cv2.imwrite(str(folder / f'{index}.png'), picture(index, *size))
+    assert convert_video(NETWORK, folder, output_alpha=tmp_path / 'pha', progress=False, seq_chunk=3).frames == 3
+    with pytest.raises(StageError, match=r'frame 2 \(encode\): .*a frame is 48x24, the video started with 32x24'):
+        convert_video(NETWORK, folder, output_alpha=tmp_path / 'pha.mp4', progress=False)
+    assert not list(tmp_path.glob('pha*.mp4'))
+
+
+@pytest.mark.parametrize('source, options, depth', [('yuv420p', {}, 8), ('yuv444p10le', {}, 16)])
+def test_bit_depth_travels(tmp_path, source, options, depth):
+    clip = write_clip(tmp_path / 'in.mkv', 2, codec='ffv1', pix_fmt=source)
+    convert_video(NETWORK, clip, output_foreground=tmp_path / 'fgr', output_alpha=tmp_path / 'pha.mkv', progress=False)
+    assert cv2.imread(str(tmp_path / 'fgr' / '0000.png'), cv2.IMREAD_UNCHANGED).itemsize * 8 == depth
+    assert VideoReader(tmp_path / 'pha.mkv').info.bit_depth == depth
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ({}, 'nothing to write: name at least one of output_composition'),
+    ({'output_alpha': 'a.mp4', 'output_composition': 'a.mp4'}, 'two outputs have the name'),
+    ({'output_rgba': 'a.mp4'}, 'cannot hold alpha: use .mov'),
+    ({'output_alpha': 'a.avi'}, 'cannot tell what to write from the name'),
+    ({'output_alpha': 'a.mp4', 'output_type': 'film'}, 'output_type must be one of auto, video, png_sequence'),
+    ({'output_alpha': 'a.mp4', 'downsample_ratio': 0}, r'downsample_ratio must be in \(0, 1\], got 0'),
+    ({'output_alpha': 'a.mp4', 'downsample_ratio': 1.5}, r'downsample_ratio must be in \(0, 1\], got 1.5'),
+    ({'output_alpha': 'a.mp4', 'seq_chunk': 0}, 'seq_chunk must be at least 1'),
+    ({'output_alpha': 'a.mp4', 'output_video_mbps': 0}, 'output_video_mbps must be larger than 0'),
+    ({'output_alpha': 'a.mp4', 'codec': 'divx'}, 'codec must be one of'),
+    ({'output_alpha': 'in.mp4'}, 'is the input itself'),
+    ({'output_alpha': '/proc/a.mp4'}, 'cannot be written'),
+])
+def test_bad_arguments_leave_nothing_behind(clip, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    before = clip.read_bytes()
+    with pytest.raises((ValueError, OSError), match=message):
+        convert_video(NETWORK, clip, progress=False, **arguments)
+    assert [p.name for p in tmp_path.iterdir()] == ['in.mp4'] and clip.read_bytes() == before
+
+
+def test_a_link_to_the_input_is_the_input(clip, tmp_path):
+    os.link(clip, tmp_path / 'link.mp4')
+    with pytest.raises(ValueError, match='is the input itself'):
+        convert_video(NETWORK, clip, output_alpha=tmp_path / 'link.mp4', progress=False)
+
+
+def test_failure_in_the_middle_leaves_no_output_and_keeps_the_old_one(clip, tmp_path):
+    class Failing(BrightnessNetwork):
+        calls = 0
+
+        def forward(self, *args, **kwargs):
+            Failing.calls += 1
+            if Failing.calls == 8:
+                raise RuntimeError('the network is tired')
+            return super().forward(*args, **kwargs)
+    (tmp_path / 'out.mp4').write_bytes(b'an earlier result')
+    with pytest.raises(StageError, match=r'frame 7 \(network\): the network is tired'):
+        convert_video(Failing(), clip, output_composition=tmp_path / 'out.mp4', output_alpha=tmp_path / 'pha',
+                      progress=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['in.mp4', 'out.mp4']
+    assert (tmp_path / 'out.mp4').read_bytes() == b'an earlier result'
+
+
+def test_damaged_video_is_converted_up_to_the_damage(tmp_path):
+    whole = write_clip(tmp_path / 'whole.mkv', 60, (320, 240), options={'g': '10', 'crf': '4'})
+    data = whole.read_bytes()
+    (tmp_path / 'cut.mkv').write_bytes(data[:len(data) // 2])
+    report = convert_video(NETWORK, tmp_path / 'cut.mkv', output_alpha=tmp_path / 'pha.mp4', progress=False)
+    assert report.status == 'damaged' and 'cut.mkv is damaged: read' in report.error
+    assert 10 < report.frames < 60 and len(pixels_of(tmp_path / 'pha.mp4')) == report.frames
+
+
+def test_out_of_memory_halves_the_chunk_and_goes_on(clip, tmp_path):
+    class Small(BrightnessNetwork):
+        def forward(self, src, *rec):
+            if src.size(1) > 3:
+                raise torch.cuda.OutOfMemoryError('CUDA out of memory')
+            return super().forward(src, *rec)
+    convert_video(NETWORK, clip, downsample_ratio=1, output_alpha=tmp_path / 'a.mkv', progress=False)
+    report = convert_video(Small(), clip, downsample_ratio=1, output_alpha=tmp_path / 'b.mkv', seq_chunk=8,
+                           progress=False)
+    assert any('continued with 2 frames at a time' in note for note in report.notes)
+    np.testing.assert_array_equal(pixels_of(tmp_path / 'a.mkv'), pixels_of(tmp_path / 'b.mkv'))
+
+
+MEMORY_PROBE = """
+import resource, sys
+from inference import convert_video
+from tests.clips import BrightnessNetwork
+convert_video(BrightnessNetwork(), sys.argv[1], output_alpha=sys.argv[2], progress=False, seq_chunk=4)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_clip(tmp_path):
+    """600 frames of 640x480 are 553 MB as RGB: keeping them would show."""
+    peaks = []
+    for frames in (60, 600):
+        source = write_clip(tmp_path / f'{frames}.mp4', frames, (640, 480), options={'preset': 'ultrafast'},
+                            make=lambda index, w, h: np.full((h, w, 3), index % 255, np.uint8))
+        output = subprocess.run([sys.executable, '-W', 'ignore', '-c', MEMORY_PROBE, source, tmp_path / 'out.mp4'],
+                                capture_output=True, text=True, cwd=ROOT, check=True).stdout
+        peaks.append(int(output.split()[-1]) / 1024)
+    assert peaks[1] - peaks[0] < 60, f'peak memory [MB] of 60 and 600 frames: {peaks}'
+
+
+# ---------------------------------------------------------------------------------------------- command line
+
+def run(*arguments, expect=0) -> None:
+    assert main(load_network, convert_video, [*map(str, arguments), '--disable-progress']) == expect
+
+
+def test_short_form(clip, tmp_path, checkpoint, capsys):
+    run(clip, '-o', tmp_path / 'out.mov', '--checkpoint', checkpoint)
+    out = capsys.readouterr().out
+    assert 'mobilenetv3' in out and '12 frames in' in out and 'slowest stage:' in out
+    assert len(pixels_of(tmp_path / 'out.mov')) == 12
+
+
+def test_published_flags(clip, tmp_path, checkpoint):
+    run('--variant', 'mobilenetv3', '--checkpoint', checkpoint, '--device', 'cpu', '--input-source', clip,
+        '--input-resize', 48, 32, '--downsample-ratio', 0.5, '--output-type', 'png_sequence', '--output-composition',
+        tmp_path / 'com', '--output-alpha', tmp_path / 'pha', '--output-foreground', tmp_path / 'fgr',
+        '--output-video-mbps', 4, '--seq-chunk', 3, '--num-workers', 1)
+    assert cv2.imread(str(tmp_path / 'com' / '0011.png'), cv2.IMREAD_UNCHANGED).shape == (32, 48, 4)
+    assert cv2.imread(str(tmp_path / 'pha' / '0011.png'), cv2.IMREAD_UNCHANGED).shape == (32, 48)
+    assert cv2.imread(str(tmp_path / 'fgr' / '0011.png'), cv2.IMREAD_UNCHANGED).shape == (32, 48, 3)
+
+
+def test_only_the_input_is_mandatory(clip, checkpoint):
+    run(clip, '--checkpoint', checkpoint)
+    assert len(pixels_of(clip.with_name('in_composition.mp4'))) == 12
+
+
+def test_batch_isolates_failures_and_reports(tmp_path, checkpoint, capsys):
+    clips = tmp_path / 'clips'
+    (clips / 'day2').mkdir(parents=True)
+    write_clip(clips / 'a.mp4', 3)
+    write_clip(clips / 'day2' / 'a.mp4', 4)
+    (clips / 'broken.mp4').write_text('no film')
+    run(clips, '--recursive', '-o', tmp_path / 'out', '--checkpoint', checkpoint, '--report', tmp_path / 'r.json',
+        expect=1)
+    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['clips_a.mp4', 'day2_a.mp4']
+    report = {Path(entry['input']).relative_to(clips).as_posix(): entry
+              for entry in json.loads((tmp_path / 'r.json').read_text())}
+    assert {name: entry['status'] for name, entry in report.items()} == {
+        'a.mp4': 'done', 'day2/a.mp4': 'done', 'broken.mp4': 'bad input'}
+    assert report['day2/a.mp4']['frames'] == 4 and report['a.mp4']['stage_seconds']['network'] > 0
+    assert 'not a video' in report['broken.mp4']['error']
+    stamp = (tmp_path / 'out' / 'clips_a.mp4').stat().st_mtime_ns
+    (clips / 'broken.mp4').unlink()
+    run(clips, '--recursive', '-o', tmp_path / 'out', '--checkpoint', checkpoint, '--skip-existing')
+    assert (tmp_path / 'out' / 'clips_a.mp4').stat().st_mtime_ns == stamp
+    assert '2 skipped' in capsys.readouterr().out
+
+
+def test_patterns_and_name_templates(tmp_path, checkpoint):
+    for name in ('x1', 'x2', 'y'):
+        write_clip(tmp_path / f'{name}.mp4', 2)
+    run(tmp_path / 'x*.mp4', '-o', tmp_path / '{name}_cut.mov', '--checkpoint', checkpoint)
+    assert sorted(p.name for p in tmp_path.glob('*.mov')) == ['x1_cut.mov', 'x2_cut.mov']
+
+
+def test_preview(clip, tmp_path, checkpoint):
+    run(clip, '--preview', tmp_path / 'sheet.png', '--checkpoint', checkpoint)
+    sheet = cv2.imread(str(tmp_path / 'sheet.png'))
+    assert sheet.shape[1] % 360 == 0 and sheet.shape[0] == 26 + 3 * 270
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['in.mp4', 'sheet.png']
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ([], 'no input: name a video'),
+    (['nowhere.mp4'], 'nowhere.mp4: no such file'),
+    (['*.avi'], 'no file matches this pattern'),
+    (['empty'], 'expected a folder of images .* or of videos, found neither'),
+    (['text.mp4'], 'text.mp4 is not a video that FFmpeg can read'),
+    (['in.mp4', '--downsample-ratio', '0'], r'--downsample-ratio must be auto or a number in \(0, 1\], got 0'),
+    (['in.mp4', '--downsample-ratio', '1.5'], r'--downsample-ratio must be auto or a number in \(0, 1\], got 1.5'),
+    (['in.mp4', '--encoder-option', 'slow'], '--encoder-option must be KEY=VALUE'),
+    (['in.mp4', '--background', 'mauvve'], 'background must be a colour'),
+    (['in.mp4', '--variant', 'mobilenetv9'], 'variant must be one of'),
+    (['in.mp4', '--variant', 'resnet50'], 'is a mobilenetv3 network, asked for resnet50'),
+    (['in.mp4', '--checkpoint', 'nothing.pth'], 'no such file, and not one of the known names'),
+    (['in.mp4', '-o', 'in.mp4', '--overwrite'], 'is the input itself'),
+    (['in.mp4', '-o', 'old.mp4'], 'output old.mp4 exists: use --overwrite to replace it or --skip-existing'),
+    (['in.mp4', '-o', '/proc/x/out.mp4'], 'cannot be written'),
+    (['in.mp4', '--device', 'abacus'], 'device must be auto, cpu, cuda'),
+])
+def test_bad_input_is_one_line_and_exit_code_2(clip, tmp_path, monkeypatch, capsys, checkpoint, arguments, message):
+    import re
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'text.mp4').write_text('no film')
+    (tmp_path / 'old.mp4').write_text('an earlier result')
+    if '--checkpoint' not in arguments:
+        arguments = [*arguments, '--checkpoint', checkpoint]
+    before = sorted(p.name for p in tmp_path.iterdir())
+    run(*arguments, expect=2)
+    error = capsys.readouterr().err
+    assert error.startswith('error: ') and error.count('\n') == 1 and re.search(message, error), error
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert (tmp_path / 'old.mp4').read_text() == 'an earlier result'
+
+
+def start(*arguments, **settings) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, '-W', 'ignore', 'inference.py', *map(str, arguments)], cwd=ROOT,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
+
+
+@pytest.mark.parametrize('number, code, left', [(signal.SIGINT, 130, []), (signal.SIGTERM, 130, []),
+                                                (signal.SIGKILL, -9, ['out.partial.mp4'])])
+def test_interrupted_and_killed_runs_leave_no_output(tmp_path, checkpoint, number, code, left):
+    source = write_clip(tmp_path / 'in.mp4', 400, (320, 240), options={'preset': 'ultrafast'})
+    before = source.read_bytes()
+    process = start(source, '-o', tmp_path / 'out.mp4', '--checkpoint', checkpoint)
+    deadline = time.time() + 60
+    while not (tmp_path / 'out.partial.mp4').exists() and time.time() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(['in.mp4', *left])
+    assert source.read_bytes() == before
+    assert 'Traceback' not in error
+
+
+def test_full_disk_is_one_clear_line(tmp_path, checkpoint):
+    noise = np.random.default_rng(0).integers(0, 256, (10, 240, 320, 3), dtype=np.uint8)
+    source = write_clip(tmp_path / 'in.mp4', 60, (320, 240), make=lambda index, w, h: noise[index % 10],
+                        options={'preset': 'ultrafast'})
+
+    def limit_file_size():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    process = start(source, '--output-foreground', tmp_path / 'out.mp4', '--output-alpha', tmp_path / 'pha',
+                    '--checkpoint', checkpoint, '--disable-progress', preexec_fn=limit_file_size)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert 'File too large; the unfinished file was removed' in error and error.count('\n') == 1, error
+    assert [p.name for p in tmp_path.iterdir()] == ['in.mp4']

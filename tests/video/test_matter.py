@@ -1,0 +1,167 @@
+"""Matter: states, sizes, ratios, precision, engines."""
+
+import numpy as np
+import pytest
+import torch
+
+from model import MattingNetwork
+from tests.clips import BrightnessNetwork, picture
+from video.matter import Matter, auto_ratio, choose_device, choose_precision, cpu_has_bfloat16, fold_batch_norms
+
+CLIP = [picture(index, 96, 64) for index in range(12)]
+
+
+@pytest.fixture(scope='module')
+def network():
+    torch.manual_seed(0)
+    network = MattingNetwork().eval()
+    with torch.no_grad():
+        for module in network.modules():       # statistics that folding could get wrong
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    return network
+
+
+@pytest.mark.parametrize('size, ratio', [((1920, 1080), 512 / 1920), ((1080, 1920), 512 / 1920), ((640, 480), 0.8),
+                                         ((300, 200), 1), ((2560, 320), 192 / 320), ((100, 100), 1)])
+def test_auto_ratio(size, ratio):
+    assert auto_ratio(*size) == pytest.approx(ratio)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('ratio', [0.5, 1])
+def test_step_equals_the_network(network, ratio):
+    matter, rec = Matter(network, ratio), [None] * 4
+    for pixels in CLIP[:3]:
+        fgr, pha = matter.step(pixels)
+        src = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+        true_fgr, true_pha, *rec = network(src, *rec, ratio)
+        torch.testing.assert_close(pha, true_pha[0], atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(fgr, true_fgr[0], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize('ratio', [0.5, 1])
+def test_chunk_1_equals_chunk_12(network, ratio):
+    one, twelve = Matter(network, ratio), Matter(network, ratio)
+    single = [one.predict([pixels])[0].rows(0, 64)[1] for pixels in CLIP]
+    together = [prediction.rows(0, 64)[1] for prediction in twelve.predict(CLIP)]
+    torch.testing.assert_close(torch.stack(single), torch.stack(together), atol=1e-5, rtol=1e-4)
+    for a, b in zip(one.rec, twelve.rec, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_the_given_network_is_left_as_it_was(network):
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    Matter(network.train(), dtype=torch.bfloat16).step(CLIP[0])
+    assert network.training and all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+    network.eval()
+
+
+def test_folding_batch_norms_changes_nothing(network):
+    import copy
+    folded = copy.deepcopy(network)
+    fold_batch_norms(folded)
+    assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules()) == 0
+    src = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(src, downsample_ratio=0.5)[1], network(src, downsample_ratio=0.5)[1],
+                                   atol=1e-4, rtol=1e-3)
+
+
+def test_bfloat16_stays_close(network):
+    exact, quick = Matter(network, 0.5), Matter(network, 0.5, dtype=torch.bfloat16)
+    for pixels in CLIP:
+        difference = exact.step(pixels)[1] - quick.step(pixels)[1]
+    assert difference.abs().mean() < 2 / 255
+
+
+def test_a_new_size_starts_anew():
+    matter = Matter(BrightnessNetwork(), 1)
+    first = matter.step(CLIP[0])[1]
+    matter.step(picture(0, 48, 32))
+    torch.testing.assert_close(matter.step(CLIP[0])[1], first)
+
+
+@pytest.mark.parametrize('chunk', [1, 6])
+def test_reset_on_cut(chunk):
+    dark, bright = [np.full((32, 48, 3), value, np.uint8) for value in (30, 225)]
+    frames = [dark, dark, dark, bright, bright, dark]
+
+    def alphas(reset):
+        matter = Matter(BrightnessNetwork(0.9), 1, reset_on_cut=reset)
+        groups = [frames[i:i + chunk] for i in range(0, len(frames), chunk)]
+        return [float(p.rows(0, 32)[1].mean()) for group in groups for p in matter.predict(group)]
+    assert alphas(True) == pytest.approx([0, 0, 0, 1, 1, 0])
+    assert alphas(False)[3] == pytest.approx(0.1, abs=1e-6) and alphas(False)[5] > 0.1
+
+
+def test_slow_motion_is_no_cut():
+    matter = Matter(BrightnessNetwork(0.9), 1, reset_on_cut=True)
+    assert [matter._first_cut([pixels]) for pixels in CLIP] == [None] * 12
+
+
+def test_tensors_are_accepted(network):
+    pixels = CLIP[0]
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+    torch.testing.assert_close(Matter(network, 0.5).step(tensor)[1], Matter(network, 0.5).step(pixels)[1],
+                               atol=1e-3, rtol=1e-2)
+
+
+def test_scripted_and_frozen_networks(network):
+    scripted = torch.jit.freeze(torch.jit.script(network))
+    with pytest.raises(ValueError, match='no parameters to read device and dtype from: give both'):
+        Matter(scripted, 0.5)
+    matter = Matter(scripted, 0.5, device='cpu', dtype=torch.float32)
+    reference = Matter(network, 0.5)
+    for pixels in CLIP[:2]:
+        torch.testing.assert_close(matter.step(pixels)[1], reference.step(pixels)[1], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize('ratio', [0.5, pytest.param(1, marks=pytest.mark.slow)])
+def test_openvino_equals_torch(network, ratio):
+    pytest.importorskip('openvino')
+    fast, reference = Matter(network, ratio, engine='openvino'), Matter(network, ratio)
+    for pixels in CLIP[:3]:
+        for ours, theirs in zip(fast.step(pixels), reference.step(pixels), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-2)
+    # and a new size compiles anew, states and all
+    other = [picture(index, 80, 120) for index in range(2)]
+    for pixels in other:
+        torch.testing.assert_close(fast.step(pixels)[1], reference.step(pixels)[1], atol=1e-3, rtol=1e-2)
+
+
+def test_missing_openvino_names_the_install_line(network, monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'openvino', None)
+    with pytest.raises(RuntimeError, match='pip install -r requirements_openvino.txt'):
+        Matter(network, engine='openvino')
+
+
+def test_bad_arguments(network):
+    for ratio in (0, 1.5, -1):
+        with pytest.raises(ValueError, match=r'downsample_ratio must be in \(0, 1\]'):
+            Matter(network, ratio)
+    with pytest.raises(ValueError, match='inference_size must be at least 32'):
+        Matter(network, inference_size=5)
+    with pytest.raises(ValueError, match='engine must be torch or openvino'):
+        Matter(network, engine='tensorrt')
+    with pytest.raises(ValueError, match='leaves no pixel of a 1x1 frame'):
+        Matter(network, 0.5).step(np.zeros((1, 1, 3), np.uint8))
+    with pytest.raises(ValueError, match='device must be auto, cpu, cuda'):
+        choose_device('abacus')
+    with pytest.raises(ValueError, match='precision must be auto'):
+        choose_precision('int4', torch.device('cpu'))
+    with pytest.raises(ValueError, match='fp16 is slower than fp32 on a CPU'):
+        choose_precision('fp16', torch.device('cpu'))
+
+
+def test_automatic_choices():
+    assert choose_device('auto').type == ('cuda' if torch.cuda.is_available() else 'cpu')
+    expected = torch.bfloat16 if cpu_has_bfloat16() else torch.float32
+    assert choose_precision('auto', torch.device('cpu')) == expected
+    assert choose_precision('auto', torch.device('cuda')) == torch.float16
+
+
+def test_one_pixel_frame(network):
+    fgr, pha = Matter(network).step(np.zeros((1, 1, 3), np.uint8))
+    assert fgr.shape == (3, 1, 1) and pha.shape == (1, 1, 1)
