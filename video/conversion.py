@@ -105,7 +105,8 @@ class Conversion:
         self.first_pts, self.count = None, 0
         if self.progress:
             print(self.describe())
-        self.bar = tqdm(total=self.info.frame_count, unit='frame', disable=not self.progress, dynamic_ncols=True)
+        self.bar = tqdm(total=self.info.frame_count, unit='frame', dynamic_ncols=True,
+                        disable=None if self.progress else True)      # None: silent where nobody watches
         pipeline = Pipeline(chunk=self.seq_chunk)
         try:
             pipeline.run(self._frames(), self._matte, {'render': self._render, 'encode': self._encode})

@@ -32,19 +32,19 @@ def write_preview(reader: Reader, make_matter: Callable[[float], Matter], path: 
     sizes = [round(inference_size * factor) for factor in (0.6, 1, 1.5)]
     ratios = list(dict.fromkeys(round(auto_ratio(info.width, info.height, size), 3) for size in sizes))
     windows = [_window(reader, moment) for moment in MOMENTS]
-    rows = [[_label('source')] + [tile for ratio in ratios for tile in
-            (_label(f'ratio {ratio:g}: {int(info.width * ratio)}x{int(info.height * ratio)}'),
-             _label('alpha'))]]
+    rows = [[label_strip('source')] + [tile for ratio in ratios for tile in
+            (label_strip(f'ratio {ratio:g}: {int(info.width * ratio)}x{int(info.height * ratio)}'),
+             label_strip('alpha'))]]
     matters = [make_matter(ratio) for ratio in ratios]
     renderer = Renderer([('composition', 8), ('alpha', 8)])
     for frames in windows:
-        row = [_tile(frames[-1])]
+        row = [tile(frames[-1])]
         for matter in matters:
             matter.reset()
             for frame in frames:
                 prediction = matter.predict([frame])[0]
             rendered = renderer(prediction, frames[-1])
-            row += [_tile(rendered['composition', 8]), _tile(rendered['alpha', 8])]
+            row += [tile(rendered['composition', 8]), tile(rendered['alpha', 8])]
         rows.append(row)
     writer = ImageFileWriter(path)
     writer.write_frame(np.vstack([np.hstack(row) for row in rows]))
@@ -60,7 +60,7 @@ def _window(reader: Reader, moment: float) -> list[np.ndarray]:
     return frames or [next(iter(reader)).pixels]
 
 
-def _tile(pixels: np.ndarray) -> np.ndarray:
+def tile(pixels: np.ndarray) -> np.ndarray:
     if pixels.itemsize == 2:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.shape[2] == 1:
@@ -69,6 +69,6 @@ def _tile(pixels: np.ndarray) -> np.ndarray:
     return cv2.resize(pixels, (TILE_WIDTH, height), interpolation=cv2.INTER_AREA)
 
 
-def _label(text: str) -> np.ndarray:
+def label_strip(text: str) -> np.ndarray:
     label = np.full((LABEL_HEIGHT, TILE_WIDTH, 3), 32, np.uint8)
     return cv2.putText(label, text, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)

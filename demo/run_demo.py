@@ -1,0 +1,72 @@
+"""`make demo`: make a clip, convert it, and lay source, alpha and composition side by side.
+
+    python demo/run_demo.py [--checkpoint NAME] [--output FOLDER]
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / 'demo')]
+
+from sample_clip import RATE, SECONDS, write_sample_clip  # noqa: E402
+
+from inference import convert_video  # noqa: E402
+from model.weights import DEFAULT_WEIGHTS, load_network  # noqa: E402
+from video.images import ImageFileWriter  # noqa: E402
+from video.matter import choose_device, choose_precision  # noqa: E402
+from video.preview import label_strip, tile  # noqa: E402
+from video.reader import VideoReader  # noqa: E402
+
+REFERENCE_WEIGHTS = ROOT.parent / 'shared' / 'weights' / 'rvm_mobilenetv3_fgf_dequantised.pth'
+MOMENTS = (0.1, 0.4, 0.7, 0.95)      # of the clip's length
+
+
+def choose_checkpoint() -> str:
+    """Our own weights; before they exist, the reference weights that stand beside a developer's checkout."""
+    if DEFAULT_WEIGHTS.is_file() or not REFERENCE_WEIGHTS.is_file():
+        return 'default'
+    return str(REFERENCE_WEIGHTS)
+
+
+def write_contact_sheet(videos: dict[str, Path], path: Path) -> None:
+    """A column per video, a row per moment."""
+    columns = []
+    for name, video in videos.items():
+        frames = [frame.pixels for frame in VideoReader(video)]
+        shown = [tile(frames[int(moment * (len(frames) - 1))]) for moment in MOMENTS]
+        columns.append(np.vstack([label_strip(name), *shown]))
+    writer = ImageFileWriter(path)
+    writer.write_frame(np.hstack(columns))
+    writer.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--checkpoint', help='default: our own weights')
+    parser.add_argument('--output', type=Path, default=ROOT / 'demo_output')
+    args = parser.parse_args()
+    output = args.output
+    output.mkdir(parents=True, exist_ok=True)
+    clip, composition, alpha = output / 'clip.mp4', output / 'composition.mp4', output / 'alpha.mp4'
+    try:
+        model = load_network(args.checkpoint or choose_checkpoint())
+        print(f'making a sample clip of {SECONDS} s, {RATE} frames per second')
+        write_sample_clip(clip)
+        device = choose_device()
+        report = convert_video(model, clip, output_composition=composition, output_alpha=alpha, device=device,
+                               dtype=choose_precision('auto', device), background='#2b6cb0')
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    write_contact_sheet({'source': clip, 'alpha': alpha, 'composition': composition}, output / 'contact_sheet.png')
+    print(report.summary())
+    print(f'composition:   {composition}\nalpha:         {alpha}\ncontact sheet: {output / "contact_sheet.png"}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
