@@ -55,7 +55,10 @@ class ConvGRU(nn.Module):
         """Folded (B*T, 2C, H, W): the first half of the channels passes by, the second goes through time."""
         a, b = x.chunk(2, dim=1)
         b, h = self(unfold_time(b, T), h)
-        return torch.cat([a, fold_time(b)[0]], dim=1), h
+        b = fold_time(b)[0]
+        if x.is_contiguous(memory_format=torch.channels_last):    # stacking frames has undone it
+            b = b.contiguous(memory_format=torch.channels_last)
+        return torch.cat([a, b], dim=1), h
 
 
 class BottleneckBlock(nn.Module):

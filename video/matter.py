@@ -209,10 +209,14 @@ class Matter:
             src = torch.stack([to_device(frame, self.device) for frame in frames])[None].to(self.dtype)
             fgr, pha, *self.rec = self.network(src, *self.rec, ratio)
             return [DensePrediction(fgr[0, t], pha[0, t]) for t in range(len(frames))]
-        small = torch.stack([downsample(frame, ratio) for frame in frames])                  # (T, 3, h, w)
-        src = small.to(self.dtype).contiguous(memory_format=torch.channels_last)[None]
+        return [self._linear_prediction(frame, ratio) for frame in frames]
+
+    def _linear_prediction(self, frame: np.ndarray, ratio: float) -> LinearPrediction:
+        """A CPU gains nothing from several frames at a time, and loses cache."""
+        small = downsample(frame, ratio)                                                     # (3, h, w)
+        src = small[None].to(self.dtype).contiguous(memory_format=torch.channels_last)
         coefficients, *self.rec = self.network.coefficients(src, *self.rec)
-        return [LinearPrediction(coefficients[0, t].contiguous(), frame, small[t]) for t, frame in enumerate(frames)]
+        return LinearPrediction(coefficients[0].contiguous(), frame, small)
 
 
 def _hsv_change(a: np.ndarray, b: np.ndarray) -> float:

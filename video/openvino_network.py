@@ -31,8 +31,9 @@ class OpenVINONetwork(nn.Module):
         self._hint = 'bf16' if dtype == torch.bfloat16 else 'f32'
 
     def coefficients(self, base_src: Tensor, *rec: Tensor | None) -> list[Tensor]:
-        """As `MattingNetwork.coefficients`, for clips (1, T, 3, h, w)."""
-        return self._run('coefficients', 1, base_src, rec)
+        """As `MattingNetwork.coefficients`, for one frame (1, 3, h, w)."""
+        coefficients, *rec = self._run('coefficients', 1, base_src[:, None], rec)
+        return [coefficients[:, 0], *rec]
 
     def forward(self, src: Tensor, *rec_and_ratio) -> list[Tensor]:
         """As `MattingNetwork.forward`, for clips (1, T, 3, H, W) at ratio 1, where there is no refiner."""
