@@ -8,7 +8,9 @@ import av
 
 from .formats import Container
 
-SKIPPED_METADATA = {'encoder', 'major_brand', 'minor_version', 'compatible_brands', 'duration'}
+# what the muxer writes itself, or what Matroska's statistics said of the old file
+SKIPPED_METADATA = {'encoder', 'major_brand', 'minor_version', 'compatible_brands', 'duration', 'bps',
+                    'number_of_frames', 'number_of_bytes'}
 
 
 class Companions:
@@ -21,34 +23,36 @@ class Companions:
         source: the file whose streams to carry.
         output: the open output, before its first packet; its video stream must exist already.
         container: what the output's suffix means.
+        notes: gets what the user should know, also while packets are read.
+    Attributes:
+        origin: [s] where the source's clock starts; written times are relative to it.
     """
 
-    def __init__(self, source: Path, output: av.container.OutputContainer, container: Container):
-        self.notes: list[str] = []
+    def __init__(self, source: Path, output: av.container.OutputContainer, container: Container, notes: list[str]):
+        self.notes = notes
         self._input = av.open(str(source))
+        self.origin = _clock_start(self._input)
         self._output = output
-        self._copied, self._encoded = {}, {}
+        self._copied, self._encoded, self._unreadable = {}, {}, 0
         for stream in self._input.streams:
             name = stream.codec_context.name if stream.codec_context else None
             if stream.type == 'audio' and name is None:
                 self.notes.append(f'audio track {stream.index} left out: unknown codec')
             elif stream.type == 'audio':
-                self._add_audio(stream, name, container)
+                self._add_audio(stream, container)
             elif stream.type == 'subtitle' and name in container.subtitles:
                 self._copied[stream.index] = output.add_stream_from_template(stream)
             elif stream.type == 'subtitle':
                 self.notes.append(f'subtitle track {stream.index} ({name}) left out: the container cannot hold it')
         for index, stream in {**self._copied, **self._encoded}.items():
-            stream.metadata.update(self._input.streams[index].metadata)
-        output.metadata.update({key: value for key, value in self._input.metadata.items()
-                                if key.lower() not in SKIPPED_METADATA})
+            stream.metadata.update(_lasting(self._input.streams[index].metadata))
+        output.metadata.update(_lasting(self._input.metadata))
         output.set_chapters(self._input.chapters())
         self._packets = self._read() if self._copied or self._encoded else iter(())
         self._pending = next(self._packets, None)
 
-    def _add_audio(self, stream, name: str, container: Container) -> None:
-        # FFmpeg names decoders here; 'mp3float' and 'mp3' are one format
-        canonical = stream.codec.canonical_name
+    def _add_audio(self, stream: av.AudioStream, container: Container) -> None:
+        canonical = stream.codec.canonical_name     # 'mp3', where the decoder's name may be 'mp3float'
         if container.audio is None or canonical in container.audio:
             self._copied[stream.index] = self._output.add_stream_from_template(stream)
             return
@@ -78,21 +82,41 @@ class Companions:
                 return []
             packet.stream = self._copied[index]
             return [packet]
-        return [encoded for frame in packet.decode() for encoded in self._encoded[index].encode(frame)]
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            self._unreadable += 1
+            return []
+        return [encoded for frame in frames for encoded in self._encoded[index].encode(frame)]
 
-    def mux_until(self, time: Fraction | None, origin: Fraction = Fraction(0)) -> None:
+    def mux_until(self, time: Fraction | None) -> None:
         """Write everything up to `time` [s] of the source; None writes the rest."""
         while self._pending is not None and (time is None or self._pending[0] <= time):
             for packet in self._pending[1]:
-                shift = int(origin / packet.time_base) if origin else 0
-                if shift:
-                    packet.pts -= shift
+                if self.origin:
+                    shift = int(self.origin / packet.time_base)
+                    packet.pts = None if packet.pts is None else packet.pts - shift
                     packet.dts -= shift
                 self._output.mux(packet)
             self._pending = next(self._packets, None)
+        if self._pending is None and self._unreadable:
+            self.notes.append(f'{self._unreadable} damaged audio packets left out')
+            self._unreadable = 0
 
     def close(self) -> None:
         self._input.close()
+
+
+def _clock_start(container: av.container.InputContainer) -> Fraction:
+    """[s]. Broadcast formats start their clock anywhere; other formats mean the times they write."""
+    if container.format.flags & av.format.Flags.ts_discont.value and container.start_time:
+        return Fraction(container.start_time, av.time_base)
+    return Fraction(0)
+
+
+def _lasting(metadata: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items()
+            if key.lower() not in SKIPPED_METADATA and not key.startswith('_')}
 
 
 def _rate_for(encoder: str, rate: int) -> int:

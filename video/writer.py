@@ -46,8 +46,7 @@ class VideoFileWriter:
         self.deep = info.bit_depth > 8 and self.codec.deep is not None
         self.partial = self.path.with_name(f'{self.path.stem}.partial{self.path.suffix}')
         self._reformatter, self._companions, self._last_pts, self._closed = VideoReformatter(), None, None, False
-        # MPEG transport streams start at any time; their clock is set back to zero
-        self._origin = Fraction(0)
+        self._origin = Fraction(0)                      # [s] of the source's clock, which becomes zero
         container = container_of(path)
         try:
             self.partial.touch()
@@ -58,9 +57,8 @@ class VideoFileWriter:
             with self._one_line_errors():
                 self._stream = self._add_stream(crf, bit_rate, options or {})
                 if audio_from is not None:
-                    self._companions = Companions(Path(audio_from), self._output, container)
-                    self.notes += self._companions.notes
-                    self._origin = _origin_of(self._companions._input)
+                    self._companions = Companions(Path(audio_from), self._output, container, self.notes)
+                    self._origin = self._companions.origin
                 self._output.start_encoding()
         except BaseException:
             self.abort()
@@ -160,7 +158,7 @@ class VideoFileWriter:
 
     def _mux(self, packet: av.Packet) -> None:
         if self._companions is not None and packet.dts is not None:
-            self._companions.mux_until(packet.dts * Fraction(packet.time_base) + self._origin, self._origin)
+            self._companions.mux_until(packet.dts * Fraction(packet.time_base) + self._origin)
         self._output.mux(packet)
 
     def close(self) -> None:
@@ -179,7 +177,7 @@ class VideoFileWriter:
                 for packet in self._stream.encode(None):
                     self._mux(packet)
                 if self._companions is not None:
-                    self._companions.mux_until(None, self._origin)
+                    self._companions.mux_until(None)
                 self._output.close()
         except BaseException:
             self.abort()
@@ -214,11 +212,3 @@ class VideoFileWriter:
 def _plausible_rate(rate: Fraction) -> Fraction:
     """Encoders keep the nominal rate in 16-bit fields; presentation times do not depend on it."""
     return rate.limit_denominator(1001)
-
-
-def _origin_of(container) -> Fraction:
-    """[s] where the source's clock starts, for formats whose clock starts anywhere."""
-    if container.format.flags & av.format.Flags.ts_discont.value and container.start_time:
-        return Fraction(container.start_time, av.time_base)
-    return Fraction(0)
-
