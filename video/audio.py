@@ -24,14 +24,13 @@ class Companions:
         output: the open output, before its first packet; its video stream must exist already.
         container: what the output's suffix means.
         notes: gets what the user should know, also while packets are read.
-    Attributes:
-        origin: [s] where the source's clock starts; written times are relative to it.
+        origin: [s] of the source's clock; written times are relative to it.
     """
 
-    def __init__(self, source: Path, output: av.container.OutputContainer, container: Container, notes: list[str]):
-        self.notes = notes
+    def __init__(self, source: Path, output: av.container.OutputContainer, container: Container, notes: list[str],
+                 origin: Fraction = Fraction(0)):
+        self.notes, self._origin = notes, origin
         self._input = av.open(str(source))
-        self.origin = _clock_start(self._input)
         self._output = output
         self._copied, self._encoded, self._unreadable = {}, {}, 0
         for stream in self._input.streams:
@@ -93,8 +92,8 @@ class Companions:
         """Write everything up to `time` [s] of the source; None writes the rest."""
         while self._pending is not None and (time is None or self._pending[0] <= time):
             for packet in self._pending[1]:
-                if self.origin:
-                    shift = int(self.origin / packet.time_base)
+                if self._origin:
+                    shift = int(self._origin / packet.time_base)
                     packet.pts = None if packet.pts is None else packet.pts - shift
                     packet.dts -= shift
                 self._output.mux(packet)
@@ -105,13 +104,6 @@ class Companions:
 
     def close(self) -> None:
         self._input.close()
-
-
-def _clock_start(container: av.container.InputContainer) -> Fraction:
-    """[s]. Broadcast formats start their clock anywhere; other formats mean the times they write."""
-    if container.format.flags & av.format.Flags.ts_discont.value and container.start_time:
-        return Fraction(container.start_time, av.time_base)
-    return Fraction(0)
 
 
 def _lasting(metadata: dict[str, str]) -> dict[str, str]:

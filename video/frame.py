@@ -40,6 +40,7 @@ class StreamInfo:
     bit_depth: int = 8                # of the source; above 8, frames are uint16
     color: ColorTags = ColorTags()
     frame_count: int | None = None    # as the container promises; None when it does not say
+    clock_start: Fraction = Fraction(0)   # [s] time that an output calls zero
     is_video: bool = True             # False: a folder of images or one image
 
 

@@ -87,7 +87,7 @@ class VideoReader:
             width, height, Fraction(stream.average_rate or stream.guessed_rate or 30), Fraction(stream.time_base),
             sar or Fraction(1), max(component.bits for component in first.format.components),
             ColorTags(int(first.colorspace), int(first.color_primaries), int(first.color_trc), full_range),
-            self._frame_count)
+            self._frame_count, _clock_start(stream.container))
 
     @staticmethod
     def _declared_duration(container, stream) -> Fraction | None:
@@ -144,6 +144,13 @@ class VideoReader:
         if errors:
             lost.append(f'{len(errors)} unreadable packets ({errors[0]})')
         return f'{self.path} is damaged: read {"; ".join(lost)}' if lost else ''
+
+
+def _clock_start(container: av.container.InputContainer) -> Fraction:
+    """[s]. Broadcast formats start their clock anywhere; the times of other formats are meant."""
+    if container.format.flags & av.format.Flags.ts_discont.value and container.start_time:
+        return Fraction(container.start_time, av.time_base)
+    return Fraction(0)
 
 
 def video_stream(container) -> av.VideoStream | None:

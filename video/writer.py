@@ -46,7 +46,6 @@ class VideoFileWriter:
         self.deep = info.bit_depth > 8 and self.codec.deep is not None
         self.partial = self.path.with_name(f'{self.path.stem}.partial{self.path.suffix}')
         self._reformatter, self._companions, self._last_pts, self._closed = VideoReformatter(), None, None, False
-        self._origin = Fraction(0)                      # [s] of the source's clock, which becomes zero
         container = container_of(path)
         try:
             self.partial.touch()
@@ -57,8 +56,8 @@ class VideoFileWriter:
             with self._one_line_errors():
                 self._stream = self._add_stream(crf, bit_rate, options or {})
                 if audio_from is not None:
-                    self._companions = Companions(Path(audio_from), self._output, container, self.notes)
-                    self._origin = self._companions.origin
+                    self._companions = Companions(Path(audio_from), self._output, container, self.notes,
+                                                  info.clock_start)
                 self._output.start_encoding()
         except BaseException:
             self.abort()
@@ -133,7 +132,7 @@ class VideoFileWriter:
             raise ValueError(f'{self.path}: a frame is {pixels.shape[1]}x{pixels.shape[0]}, the video started with '
                              f'{self.info.width}x{self.info.height}: set input_resize, or write a folder of images')
         frame = self._to_codec_format(pixels)
-        frame.pts = pts - int(self._origin / self.info.time_base)
+        frame.pts = pts - int(self.info.clock_start / self.info.time_base)
         frame.time_base = self.info.time_base
         with self._one_line_errors():
             for packet in self._stream.encode(frame):
@@ -158,7 +157,7 @@ class VideoFileWriter:
 
     def _mux(self, packet: av.Packet) -> None:
         if self._companions is not None and packet.dts is not None:
-            self._companions.mux_until(packet.dts * Fraction(packet.time_base) + self._origin)
+            self._companions.mux_until(packet.dts * Fraction(packet.time_base) + self.info.clock_start)
         self._output.mux(packet)
 
     def close(self) -> None:
