@@ -65,7 +65,8 @@ def check(paths: Paths, names: Iterable[str] = (), frames: int = 200,
         for split in paths[name]:
             if names or exists(paths, name, split):
                 reports.append(check_set(paths, name, split, frames))
-    problems += [f'{report.name}: {error}' for report in reports for error in report.errors]
+    problems += [error if error.startswith(report.name) else f'{report.name}: {error}'
+                 for report in reports for error in report.errors]
     matting = [name for name in names or MATTING_SETS if name in MATTING_SETS and exists(paths, name, 'train')]
     if not names and not matting:
         problems.append(f'no matting set: expected at least one of {", ".join(MATTING_SETS)}; '

@@ -125,7 +125,8 @@ def test_validation_ignores_the_epoch(paths):
 @pytest.mark.parametrize('context', ['fork', 'spawn'])
 def test_workers_give_the_same_items_and_see_the_epoch(paths, context):
     dataset = matting_dataset('videomatte', 'train', paths, 8, 2, seed=1)
-    loader = DataLoader(dataset, num_workers=2, persistent_workers=True, multiprocessing_context=context)
+    workers = 2 if context == 'fork' else 1
+    loader = DataLoader(dataset, num_workers=workers, persistent_workers=True, multiprocessing_context=context)
     for epoch in range(2):
         dataset.set_epoch(epoch)
         for index, batch in enumerate(loader):
