@@ -73,8 +73,8 @@ def read_picture(path: Path, mode: str, size: int | None = None) -> np.ndarray:
         with Image.open(path) as image:
             turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             full = image.size
-            if size is not None:  # JPEG decodes to 1/2, 1/4, 1/8 for a fraction of the time; twice the target is kept
-                scale = 2 * size / min(full)
+            if size is not None:  # JPEG decodes to 1/2, 1/4, 1/8 for a fraction of the time, never below the target
+                scale = size / min(full)
                 image.draft(mode if mode != 'RGBA' else 'RGB', (int(full[0] * scale) + 1, int(full[1] * scale) + 1))
             if mode == 'RGBA' and 'A' not in image.getbands() and 'transparency' not in image.info:
                 raise UnreadableFrame(path, f'has no alpha channel (mode {image.mode})')
