@@ -11,7 +11,8 @@ ALLOWED: dict[str, set[str]] = {
     'evaluation/metrics': set(),
     'inference_utils': {'video'},
     'inference': {'inference_utils', 'video'},       # model only under `if __name__ == '__main__'`
-    'custom_inference': {'inference', 'model', 'video'},
+    'custom_inference': {'inference', 'model', 'video'}, 'inference_speed_test': {'benchmark', 'model', 'video'},
+    'benchmark': {'video'},
     'evaluation': {'inference_utils', 'video', 'evaluation', 'inference', 'model'},
     'export': {'model', 'inference_utils', 'video'},
     'demo': {'model', 'inference_utils', 'video', 'inference'},
