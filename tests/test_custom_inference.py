@@ -14,6 +14,7 @@ from inference_utils import VideoWriter
 from model import MattingNetwork
 from model.weights import save_network
 from video.background import RVM_GREEN
+from video.batch import one_line
 from video.images import read_image
 
 FRAMES = 3
@@ -144,6 +145,13 @@ def test_sequences_of_one_name_and_empty_datasets(command, data, capsys):
     (data / 'data' / 'empty').mkdir()
     assert command('--dataset', 'empty') == 2
     assert 'empty has no sequences: expected' in capsys.readouterr().err
+
+
+def test_errors_become_one_line_that_names_the_file(tmp_path):
+    with pytest.raises(OSError) as caught:
+        (tmp_path / 'missing' / 'file').write_text('')
+    assert one_line(caught.value) == f'{tmp_path}/missing/file: No such file or directory'
+    assert one_line(ValueError('two\n  lines')) == 'two lines'
 
 
 def test_as_a_command(data, weights):

@@ -102,7 +102,10 @@ def _terminate(signum, frame):
 
 
 def one_line(error: BaseException) -> str:
-    return ' '.join(str(error).split()) if not isinstance(error, OSError) or error.strerror is None else error.strerror
+    """The message without line breaks; system errors without their number, but with the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    return ' '.join(str(error).split())
 
 
 def convert_one(source: Path, outputs: Iterable[Path], skip: bool,
