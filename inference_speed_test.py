@@ -175,12 +175,12 @@ def measure(args: argparse.Namespace, variant: str | None) -> dict:
             return result | asdict(time_end_to_end(network, Path(folder), (width, height), ratio, device, dtype,
                                                    args.engine, args.iterations, args.repeats, args.seq_chunk,
                                                    args.baseline))
+    torch.backends.cudnn.benchmark = True     # all frames have one size: cuDNN may choose, as in RVM's speed test
     if args.engine == 'torch':
         measured, step = network_step(network, pixels, ratio, device, dtype, not args.disable_refiner, args.script)
     else:
         measured, step = matter_step(network, pixels, ratio, device, dtype, args.engine)
-    with torch.backends.cudnn.flags(benchmark=True, allow_tf32=torch.backends.cudnn.allow_tf32):
-        return result | asdict(time_step(measured, step, device, args.iterations, args.warm_up))
+    return result | asdict(time_step(measured, step, device, args.iterations, args.warm_up))
 
 
 COLUMNS = {      # key of a result -> title and format
