@@ -10,12 +10,15 @@ Without --checkpoint the weights are random, which changes nothing about the spe
 import argparse
 import importlib.util
 import json
+import os
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')     # as inference.py runs
 
 import cv2
 import numpy as np

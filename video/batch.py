@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .conversion import ConversionReport
-from .matter import PRECISIONS, PRESETS
+from .matter import MIN_INFERENCE_SIZE, PRECISIONS, PRESETS
 from .pipeline import StageError
 
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)     # StageError is a RuntimeError
@@ -54,6 +54,8 @@ def network_settings(args: argparse.Namespace) -> dict:
         raise ValueError(f'--input-resize must be two positive numbers, got {args.input_resize}')
     if args.seq_chunk < 1:
         raise ValueError(f'--seq-chunk must be at least 1 frame, got {args.seq_chunk}')
+    if args.inference_size is not None and args.inference_size < MIN_INFERENCE_SIZE:
+        raise ValueError(f'--inference-size must be at least {MIN_INFERENCE_SIZE} pixels, got {args.inference_size}')
     return {
         'input_resize': tuple(args.input_resize) if args.input_resize else None,
         'downsample_ratio': parse_ratio(args.downsample_ratio), 'seq_chunk': args.seq_chunk,

@@ -99,6 +99,8 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
         open_reader(clips[0].path)               # a bad input is known before weights are loaded
     model = load_network(args.checkpoint, args.variant, args.refiner, progress=not args.disable_progress)
     print(f'{args.checkpoint}: {model.describe()}; {device}, {str(dtype).removeprefix("torch.")}')
+    if args.engine == 'openvino':
+        model = Matter(model, device=device, dtype=dtype, engine='openvino').network      # compiled once for all clips
     if args.preview:
         write_preview(open_reader(clips[0].path), lambda ratio: Matter(model, ratio, device=device, dtype=dtype),
                       args.preview, settings['inference_size'])
@@ -109,12 +111,23 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
         skip = args.skip_existing and all(path.exists() for path in outputs.values())
         return convert_one(clip.path, outputs.values(), skip, lambda: convert_video(
             model, clip.path, device=device, dtype=dtype, **outputs, **settings))
-    reports = [convert(clip, outputs) for clip, outputs in jobs]
-    if args.report:
-        Path(args.report).write_text(json.dumps([report.as_dict() for report in reports], indent=2, default=str) + '\n')
+    reports = []
+    write_report(args.report, reports)           # a name that cannot be written is known before the work
+    for clip, outputs in jobs:
+        reports.append(convert(clip, outputs))
+        write_report(args.report, reports)
     if len(reports) > 1:
         print(count_statuses(reports))
     return exit_code(reports)
+
+
+def write_report(path: str | None, reports: list[ConversionReport]) -> None:
+    """Write all reports so far; the file is whole at every moment."""
+    if path is None:
+        return
+    partial = Path(path).with_name(f'{Path(path).name}.partial')
+    partial.write_text(json.dumps([report.as_dict() for report in reports], indent=2, default=str) + '\n')
+    partial.replace(path)
 
 
 def conversion_settings(args: argparse.Namespace) -> dict:
