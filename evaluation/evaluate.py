@@ -23,7 +23,7 @@ from .clip_result import ClipResult, read_store, without_nan
 from .frame_metrics import FrameMeter
 from .metrics import FGR_METRICS, METRICS, check_metrics, protocol_named
 from .results import print_summary, write_all
-from .tree import Clip, find_clips, read_alpha, read_colour
+from .tree import Clip, find_clips, natural, read_alpha, read_colour
 
 
 def evaluate_clip(pred: Clip | None, true: Clip, metrics: tuple[str, ...], protocols: tuple[str, ...],
@@ -31,17 +31,18 @@ def evaluate_clip(pred: Clip | None, true: Clip, metrics: tuple[str, ...], proto
     """Measure one clip, frame by frame; `tick` is called after each."""
     result = ClipResult(true.set_name, true.name)
     try:
-        wanted, given = true.frames('pha'), pred.frames('pha') if pred else {}
-        pairs = _pair(result, wanted, given, pred)
+        wanted, given, sources = true.frames('pha'), pred.frames('pha') if pred else {}, true.frames('com')
+        pairs = _pair(result, wanted, given, sources, pred)
         foregrounds = _foregrounds(result, pred, true, metrics) if pairs else ({}, {})
-        sources = true.frames('com') if 'pha_messddt' in metrics else {}
-        if 'pha_messddt' in metrics and not sources:
-            raise ValueError('pha_messddt needs the source frames in com beside pha')
+        if 'pha_messddt' in metrics and set(wanted) - set(sources):
+            raise ValueError('pha_messddt needs all source frames in com beside pha')
     except ValueError as error:
         result.problems.append(str(error))
         return result
     meter, rows, no_foreground = FrameMeter(metrics, protocols), [], []
-    for name in wanted:
+    # a set with truth for some frames only (CRGNN-R) still has all source frames: there, frames are not neighbours
+    order = sorted(wanted | sources, key=natural)
+    for name in order:
         row = None
         if name in pairs:
             try:
@@ -50,7 +51,7 @@ def evaluate_clip(pred: Clip | None, true: Clip, metrics: tuple[str, ...], proto
                 if name in foregrounds[1] and not frame[1].any():
                     no_foreground.append(name)
                 _check_sizes(name, frame)
-                grey = cv2.cvtColor(read_colour(sources[name]), cv2.COLOR_BGR2GRAY) if name in sources else None
+                grey = _grey(sources[name]) if 'pha_messddt' in metrics else None
                 row = meter.measure(*frame, grey)
             except ValueError as error:
                 result.problems.append(str(error))
@@ -60,25 +61,34 @@ def evaluate_clip(pred: Clip | None, true: Clip, metrics: tuple[str, ...], proto
         rows.append(row)
     if no_foreground and set(metrics) & set(FGR_METRICS):
         result.notes.append(f'no foreground in the truth of {_some(no_foreground)}: no fgr metrics there')
-    result.frames = list(wanted)
+    result.frames = order
     result.values = {protocol: {metric: [row[protocol].get(metric, math.nan) if row else math.nan for row in rows]
                                 for metric in metrics} for protocol in protocols}
     return result
 
 
-def _pair(result: ClipResult, wanted: dict[str, Path], given: dict[str, Path], pred: Clip | None) -> set[str]:
-    """Frames that both have; what only one has becomes a problem."""
+def _grey(path: Path) -> np.ndarray:
+    image = cv2.cvtColor(read_colour(path), cv2.COLOR_BGR2GRAY)
+    return image if image.dtype == np.uint8 else (image // 257).astype(np.uint8)
+
+
+def _pair(result: ClipResult, wanted: dict[str, Path], given: dict[str, Path], sources: dict[str, Path],
+          pred: Clip | None) -> set[str]:
+    """Frames that both have; what only one has becomes a problem, unless it is a source frame without a truth."""
     if not wanted:
         raise ValueError('no pha frames in the truth')
     if pred is None:
         raise ValueError('no prediction of this clip')
     if not given:
         raise ValueError(f'no alpha in the prediction: expected frames in {pred.folder / "pha"}')
-    missing, extra = [name for name in wanted if name not in given], [name for name in given if name not in wanted]
+    missing, without = [name for name in wanted if name not in given], [name for name in given if name not in wanted]
+    extra, sparse = [name for name in without if name not in sources], [name for name in without if name in sources]
     if missing:
         result.problems.append(f'{len(missing)} of {len(wanted)} frames have no predicted alpha: {_some(missing)}')
     if extra:
         result.problems.append(f'{len(extra)} predicted frames have no truth: {_some(extra)}')
+    if sparse:
+        result.notes.append(f'{len(sparse)} source frames have no truth: {_some(sparse)}')
     return set(wanted) & set(given)
 
 
@@ -112,17 +122,20 @@ def _some(names: list[str]) -> str:
 
 
 def evaluate_tree(pred_dir: Path, true_dir: Path, metrics: tuple[str, ...], protocols: tuple[str, ...],
-                  num_workers: int, store: Path, title: str = 'evaluate') -> list[ClipResult]:
+                  num_workers: int, store: Path, title: str = 'evaluate',
+                  only: set[str] | None = None) -> list[ClipResult]:
     """Measure all clips; finished ones are appended to `store` (JSON lines) and taken from there next time.
 
+    Args:
+        only: names <set>/<clip> to look at; None for all.
     Returns:
         Sorted as the truth. Clips without a prediction and predictions without a truth are results with a problem.
     """
     check_metrics(metrics)
     for name in protocols:
         protocol_named(name)
-    true_clips = {str(clip): clip for clip in find_clips(true_dir)}
-    pred_clips = {str(clip): clip for clip in find_clips(pred_dir)}
+    true_clips, pred_clips = ({str(clip): clip for clip in find_clips(root) if only is None or str(clip) in only}
+                              for root in (true_dir, pred_dir))
     known = read_store(store)
     cv2.setNumThreads(1)                              # the workers share the cores already
     results, jobs = {}, {}
@@ -149,14 +162,8 @@ def evaluate_tree(pred_dir: Path, true_dir: Path, metrics: tuple[str, ...], prot
 
 
 def _fingerprint(pred: Clip | None, true: Clip, metrics: tuple[str, ...], protocols: tuple[str, ...]) -> str:
-    digest = hashlib.sha256(repr((sorted(metrics), sorted(protocols))).encode())
-    for clip in (pred, true):
-        for kind in ('pha', 'fgr', 'com') if clip else ():
-            folder = clip.folder / kind
-            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else ():
-                stat = entry.stat()
-                digest.update(f'{kind}/{entry.name} {stat.st_size} {stat.st_mtime_ns}\n'.encode())
-    return digest.hexdigest()
+    files = [clip.fingerprint('pha', 'fgr', 'com') for clip in (pred, true) if clip]
+    return hashlib.sha256(repr((sorted(metrics), sorted(protocols), files)).encode()).hexdigest()
 
 
 def main(protocol: str, argv: list[str] | None = None) -> int:

@@ -1,5 +1,7 @@
 """Test sets and predictions on disk: <root>/<set>/<clip>/{pha,fgr,com}/<frame>.png or .jpg."""
 
+import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,16 @@ class Clip:
     def frames(self, kind: str) -> dict[str, Path]:
         """kind 'pha', 'fgr' or 'com' -> frame name without suffix -> file, in order; empty without the folder."""
         return list_frames(self.folder / kind)
+
+    def fingerprint(self, *kinds: str) -> str:
+        """Changes when a file of these kinds is added, removed or written again; contents are not read."""
+        digest = hashlib.sha256()
+        for kind in kinds:
+            folder = self.folder / kind
+            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else ():
+                stat = entry.stat()
+                digest.update(f'{kind}/{entry.name} {stat.st_size} {stat.st_mtime_ns}\n'.encode())
+        return digest.hexdigest()
 
 
 def list_frames(folder: Path) -> dict[str, Path]:

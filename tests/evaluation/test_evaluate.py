@@ -136,6 +136,7 @@ def test_frames_without_foreground_are_a_note(trees):
 ], ids=['missing', 'extra', 'damaged', 'empty file', 'size', 'twice', 'no alpha', 'no clip'])
 def test_damage_costs_only_what_it_touches(trees, capsys, damage, message):
     pred, true = trees
+    shutil.rmtree(true / 'plain/0000/com')                 # with it, frame 0009 would be a source without a truth
     damage(pred / 'plain/0000/pha')
     assert run(pred, true) == 2
     clips = {clip['set']: clip for clip in report(pred)['clips']}
@@ -154,6 +155,18 @@ def test_a_gap_is_not_bridged(trees):
     values = report(pred)['clips'][0]['values']['strict']
     assert values['pha_mad'] == [0, None, 0, 0]
     assert values['pha_dtssd'] == [None, None, None, 0]
+
+
+def test_sparse_truth_is_a_note(trees):
+    """Truth for every second frame (as CRGNN-R): measured where it is, no dtSSD across the gaps."""
+    pred, true = trees
+    for t in (1, 3):
+        (true / f'plain/0000/pha/000{t}.png').unlink()
+    assert run(pred, true) == 0
+    clip = report(pred)['clips'][0]
+    assert clip['notes'] == ['2 source frames have no truth: 0001, 0003']
+    assert clip['values']['strict']['pha_mad'] == [0, None, 0, None]
+    assert clip['values']['strict']['pha_dtssd'] == [None] * 4
 
 
 def test_truncated_png_is_reported(trees):
