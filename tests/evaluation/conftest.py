@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from evaluation.tree import write_image
 
@@ -42,3 +43,12 @@ def trees(tmp_path) -> tuple[Path, Path]:
         make_clip(tmp_path / 'true' / set_name / '0000', T)
         make_clip(tmp_path / 'pred' / set_name / '0000', T, shift=number)
     return tmp_path / 'pred', tmp_path / 'true'
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny networks: on a busy machine a second thread costs seconds per frame at its barriers."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
