@@ -22,7 +22,7 @@ LEVELS = np.array([sum(10 * v >= 255 * i for i in range(1, 11)) for v in range(2
 _ABOVE = np.arange(256)[None] / 255 - np.array(THRESHOLDS)[:, None]
 DEGREES = 1 - _ABOVE * (_ABOVE >= 0.15)                                              # (level, byte) -> degree
 
-_NOWHERE = (np.zeros(0, np.intp), np.zeros(0, np.intp))
+_NOWHERE = np.zeros(0, np.intp)
 
 
 class FrameMeter:
@@ -122,7 +122,7 @@ def alpha_sums(pred: np.ndarray, true: np.ndarray) -> dict[str, float]:
     absolute, squared = cv2.norm(pred, true, cv2.NORM_L1), cv2.norm(pred, true, cv2.NORM_L2SQR)
     union, both = np.count_nonzero((pred | true) > 127), np.count_nonzero((pred & true) > 127)     # bit 7: 0.5 and up
     return {'pha_mad': absolute / pred.size / 255 * 1e3, 'pha_mse': squared / pred.size / 255 ** 2 * 1e3,
-            'pha_sad': absolute / 255 * 1e-3, 'pha_iou': both / union if union else 1.}
+            'pha_sad': absolute / 255 * 1e-3, 'pha_iou': float(both / union) if union else 1.}
 
 
 def foreground_means(pred: np.ndarray, true: np.ndarray, true_pha: np.ndarray) -> dict[str, float]:
@@ -176,14 +176,15 @@ def connected_level(reached: np.ndarray) -> np.ndarray:
     Going down from threshold 10, a pixel outside the body of threshold i gets i - 1; the lowest such threshold is
     written last and wins, as the definition wants. Pixels below a threshold need no writing: `reached` says it.
     """
-    level = reached.copy()
+    level = np.ascontiguousarray(reached).copy()
+    flat = level.reshape(-1)                                                                    # a view
     present = np.bincount(reached.ravel(), minlength=11)
     outside, seed = _NOWHERE, None
     for i in range(10, 0, -1):
         count = int(present[i:].sum())
         if present[i]:                            # else: the same pixels as one threshold higher, the same body
             outside, seed = _outside_body((reached >= i).view(np.uint8), count, seed)
-        level[outside] = i - 1
+        flat[outside] = i - 1
     return level
 
 
@@ -194,19 +195,19 @@ def _outside_body(inside: np.ndarray, count: int, seed: tuple[int, int] | None) 
         inside: (H, W) uint8 of 0 and 1 with `count` ones; overwritten.
         seed: a pixel of the mask that is likely to lie in the largest component.
     Returns:
-        Indices for (H, W), and the seed for the next threshold.
+        Flat indices, and the seed for the next threshold.
     """
     if seed is not None:
         area, inside, _, _ = cv2.floodFill(inside, None, seed, 2, flags=4)
         if 2 * area > count:
-            return (np.nonzero(inside == 1) if area < count else _NOWHERE), seed
+            return (np.flatnonzero(inside == 1) if area < count else _NOWHERE), seed
         inside = (inside > 0).view(np.uint8)
     _, labels = cv2.connectedComponents(inside, connectivity=4)
     areas = np.bincount(labels.ravel())
     areas[0] = 0
     body = int(areas.argmax())
     at = int((labels == body).argmax())
-    return np.nonzero((labels != body) & (labels > 0)), (at % inside.shape[1], at // inside.shape[1])
+    return np.flatnonzero((labels != body) & (labels > 0)), (at % inside.shape[1], at // inside.shape[1])
 
 
 def occupied(pred: np.ndarray, true: np.ndarray, margin: int = 0) -> tuple[slice, slice] | None:
