@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--pha-dir', type=Path, help='mattes, grey')
     parser.add_argument('--fgr-dir', type=Path, help='foregrounds (or the photos) of the same names')
     parser.add_argument('--every', type=int, default=1, help='take each N-th name, sorted: held-out photos are 29')
+    parser.add_argument('--exclude', nargs='+', default=[], metavar='NAME', help='photos whose mattes are wrong')
     parser.add_argument('--background-every', type=int, default=1, help='the same for backgrounds: held-out are 5')
     parser.add_argument('--framing', choices=('mixed', *FRAMINGS), default='mixed')
     parser.add_argument('--resize', type=int, nargs=2, default=(512, 288), metavar=('W', 'H'))
@@ -53,7 +54,12 @@ def _framing(number: int, framing: str) -> str:
 
 
 def subjects(args: argparse.Namespace) -> dict[str, Path]:
-    return every(pictures(args.pha_dir or args.rgba_dir, 'matte'), args.every)
+    """Chosen mattes by name. Excluded names must exist: one misspelt would let a wrong matte in."""
+    files = pictures(args.pha_dir or args.rgba_dir, 'matte')
+    unknown = sorted(set(args.exclude) - set(files))
+    if unknown:
+        raise ValueError(f'--exclude: no matte of the name {", ".join(unknown)}')
+    return {name: path for name, path in every(files, args.every).items() if name not in args.exclude}
 
 
 def every(files: dict[str, Path], step: int) -> dict[str, Path]:

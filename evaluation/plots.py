@@ -47,7 +47,8 @@ def error_over_time(entries: list['Entry'], path: Path) -> Path:
             length = max(map(len, rows), default=0)
             axis.plot([mean([row[t] for row in rows if t < len(row)]) for t in range(length)], 'o-', ms=3,
                       color=colour, label=entry.name)
-        axis.set(xlabel='frame', ylabel=title, title=f'{title.split()[0]} over time', ylim=(0, None))
+        axis.set(xlabel='frame', ylabel=title, title=f'{title.split()[0]} over time',
+                 ylim=(0, 1.1 * axis.get_ylim()[1]))
     axes[0].legend(fontsize=7)
     return _save(figure, path)
 
@@ -59,7 +60,7 @@ def error_against_speed(entries: list['Entry'], path: Path) -> Path:
         axis.plot(entry.fps(), entry.summary().get('strict', {}).get('pha_mad', np.nan), 'o', ms=8, color=colour,
                   label=entry.name)
     axis.set(xlabel='frames per second (network alone)', ylabel='MAD x 1e3', title='error against speed',
-             ylim=(0, None), xlim=(0, None))
+             ylim=(0, 1.15 * axis.get_ylim()[1]), xlim=(0, 1.1 * axis.get_xlim()[1]))
     axis.legend(fontsize=7)
     return _save(figure, path)
 
@@ -74,7 +75,7 @@ def error_by_clip(entries: list['Entry'], path: Path) -> Path:
         axis.plot(range(len(order)), [errors.get(clip, np.nan) for clip in order], 'o', ms=4, color=colour,
                   label=entry.name)
     axis.set_xticks(range(len(order)), order, rotation=90, fontsize=6)
-    axis.set(ylabel='MAD x 1e3', title='error by clip', yscale='symlog', ylim=(0, None))
+    axis.set(ylabel='MAD x 1e3', title='error by clip', yscale='symlog', ylim=(0, 1.5 * axis.get_ylim()[1]))
     axis.legend(fontsize=7)
     return _save(figure, path)
 

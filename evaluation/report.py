@@ -13,9 +13,9 @@ from .predict import Run
 from .results import mean, summary
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222 }
-h1, h2 { font-weight: 600 } table { border-collapse: collapse; margin: 1rem 0 }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 90rem; padding: 0 1rem; color: #222 }
+h1, h2 { font-weight: 600 } table { border-collapse: collapse; margin: 1rem 0; font-size: 13px }
+th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
 th { background: #f3f3f3 } th:first-child, td:first-child { text-align: left } .best { font-weight: 700 }
 img { max-width: 100%; margin: .5rem 0 } .wrong { color: #b00020 } .note { color: #666 } div.wide { overflow-x: auto }
 """

@@ -145,6 +145,16 @@ def test_photomatte_framings(material):
     assert not fgr[upper == 0].any()
 
 
+def test_photomatte_selection(material):
+    RUN['photomatte'](arguments(material, 'photomatte', 'out', '--exclude', '1'))
+    clips = json.loads((material / 'out/manifest.json').read_text())['clips'].values()
+    assert {clip['sources']['subject'] for clip in clips} == {'0', '2'}
+    RUN['photomatte'](arguments(material, 'photomatte', 'out', '--every', '2', '--background-every', '3'))
+    clips = json.loads((material / 'out/manifest.json').read_text())['clips'].values()
+    assert {clip['sources']['subject'] for clip in clips} == {'0', '2'}
+    assert {clip['sources']['background'] for clip in clips} == {'0', '3'}
+
+
 def test_names_taken_in_turn():
     names = [str(i) for i in range(7)]
     order = [pick(3, names[::-1], i) for i in range(14)]
@@ -181,6 +191,7 @@ def test_composite_truncates_or_rounds():
     ('videomatte_video', ['--background-dir', 'nowhere'], 'no background clips in nowhere'),
     ('imagematte_image', ['--imagematte-dir', 'nowhere'], 'no fgr pictures in nowhere/fgr'),
     ('photomatte', ['--rgba-dir', 'nowhere'], 'no matte pictures in nowhere'),
+    ('photomatte', ['--exclude', '7'], '--exclude: no matte of the name 7'),
     ('photomatte', ['--fgr-dir', 'nowhere'], 'give either --rgba-dir, or --pha-dir and --fgr-dir'),
 ])
 def test_bad_input(material, capsys, generator, more, message):
