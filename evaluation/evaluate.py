@@ -148,6 +148,8 @@ def evaluate_tree(pred_dir: Path, true_dir: Path, metrics: tuple[str, ...], prot
     total = sum(len(list((true_clips[key].folder / 'pha').glob('*.*'))) for key in jobs)
     with ThreadPoolExecutor(max(num_workers, 1)) as pool, tqdm(total=total, desc=title, unit='frame') as bar, \
             store.open('a') as file:
+        if store.stat().st_size and not store.read_text().endswith('\n'):
+            file.write('\n')                          # the line that a killed run left unfinished
         futures = {pool.submit(evaluate_clip, pred_clips.get(key), true_clips[key], metrics, protocols, bar.update): key
                    for key in jobs}
         for future in as_completed(futures):

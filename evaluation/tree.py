@@ -34,7 +34,7 @@ class Clip:
         for kind in kinds:
             folder = self.folder / kind
             for entry in sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else ():
-                stat = entry.stat()
+                stat = entry.stat(follow_symlinks=os.path.exists(entry.path))                # a dead link has its own
                 digest.update(f'{kind}/{entry.name} {stat.st_size} {stat.st_mtime_ns}\n'.encode())
         return digest.hexdigest()
 
@@ -92,8 +92,11 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def _read(path: Path, flags: int) -> np.ndarray:
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, flags) if data.size else None
+    try:
+        data = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(data, flags) if data.size else None
+    except (OSError, cv2.error) as error:                            # a dead link, no permission, an absurd header
+        raise ValueError(f'cannot read {path}: {error}') from error
     if image is None:
         raise ValueError(f'cannot read {path}: damaged, or not an image')
     return image

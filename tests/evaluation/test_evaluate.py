@@ -102,6 +102,8 @@ def test_resume_measures_only_what_changed(trees, monkeypatch):
     assert run(pred, true) == 0
     assert measured == ['shifted/0000']
     assert len(read_store(store)) == 2
+    assert run(pred, true) == 0
+    assert measured == ['shifted/0000']                                                 # nothing was lost to that line
 
 
 def test_png_against_jpg_and_messddt(trees, write_clip):
@@ -128,12 +130,13 @@ def test_frames_without_foreground_are_a_note(trees):
     (lambda p: shutil.copy(p / '0001.png', p / '0009.png'), '1 predicted frames have no truth: 0009'),
     (lambda p: (p / '0002.png').write_bytes(b'no image'), '0002.png: damaged, or not an image'),
     (lambda p: (p / '0002.png').write_bytes(b''), '0002.png: damaged, or not an image'),
+    (lambda p: ((p / '0002.png').unlink(), (p / '0002.png').symlink_to('gone.png')), 'cannot read '),
     (lambda p: cv2.imwrite(str(p / '0003.png'), np.zeros((24, 32), np.uint8)),
      'frame 0003: predicted alpha is 32x24, the truth 64x48'),
     (lambda p: shutil.copy(p / '0000.png', p / '0000.jpg'), '0000.jpg and 0000.png are the same frame: delete one'),
     (lambda p: shutil.rmtree(p), 'no alpha in the prediction: expected frames in'),
     (lambda p: shutil.rmtree(p.parent), 'no prediction of this clip'),
-], ids=['missing', 'extra', 'damaged', 'empty file', 'size', 'twice', 'no alpha', 'no clip'])
+], ids=['missing', 'extra', 'damaged', 'empty file', 'dead link', 'size', 'twice', 'no alpha', 'no clip'])
 def test_damage_costs_only_what_it_touches(trees, capsys, damage, message):
     pred, true = trees
     shutil.rmtree(true / 'plain/0000/com')                 # with it, frame 0009 would be a source without a truth
