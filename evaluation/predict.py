@@ -36,7 +36,7 @@ class Run:
     height: int
     downsample_ratio: float
     seconds: list[float]
-    peak_mb: float | None
+    peak_mb: float | None = None
     fingerprint: str = ''
 
     @property
@@ -87,9 +87,23 @@ def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | 
     shutil.rmtree(partial, ignore_errors=True)
     for kind in ('pha', 'fgr'):
         (partial / kind).mkdir(parents=True)
+    reset_peak_memory(device)
+    try:
+        run = _run_frames(model, frames, partial, downsample_ratio, device, dtype, tick)
+        run.peak_mb, run.fingerprint = peak_memory(device), clip.fingerprint('com')
+        (partial / 'run.json').write_text(json.dumps(asdict(run)) + '\n')
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return run
+
+
+def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_ratio: float | None, device: str,
+                dtype: torch.dtype, tick: Callable[[], object]) -> Run:
+    """The frames of one clip through the network, in order, each written as soon as it is there."""
     rec: list[Tensor | None] = [None] * 4
     size, seconds = None, []
-    reset_peak_memory(device)
     for name, path in frames.items():
         image = read_rgb(path)
         size = size or image.shape
@@ -105,13 +119,9 @@ def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | 
         for kind, x in (('pha', pha), ('fgr', fgr)):
             if not torch.isfinite(x).all():
                 raise ValueError(f'frame {name}: the network answered values that are not finite numbers in {kind}')
-            write_image(partial / kind / f'{name}.png', to_bytes(x[0]))
+            write_image(folder / kind / f'{name}.png', to_bytes(x[0]))
         tick()
-    run = Run(size[1], size[0], ratio, seconds, peak_memory(device), clip.fingerprint('com'))
-    (partial / 'run.json').write_text(json.dumps(asdict(run)) + '\n')
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(partial, out)
-    return run
+    return Run(size[1], size[0], ratio, seconds)
 
 
 def to_bytes(x: Tensor):

@@ -70,7 +70,7 @@ def find_clips(root: Path) -> list[Clip]:
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: no such folder; expected {LAYOUT}')
     clips = [Clip(path.parent.name, path.name, path) for path in sorted(root.glob('*/*'), key=lambda p: natural(str(p)))
-             if any((path / kind).is_dir() for kind in ('pha', 'fgr', 'com'))]
+             if '.partial.' not in path.name and any((path / kind).is_dir() for kind in ('pha', 'fgr', 'com'))]
     if not clips:
         raise FileNotFoundError(f'no clips in {root}: expected {LAYOUT}')
     return clips
