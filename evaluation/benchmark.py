@@ -113,6 +113,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         clips = choose_clips(find_clips(args.test_dir), args.limit, args.seed)
         folder = args.out_dir / 'predictions'
+        folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(args.seed)
         np.random.seed(args.seed)
         entries = []

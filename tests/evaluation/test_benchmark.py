@@ -122,6 +122,16 @@ def test_nan_prediction_costs_one_clip(trees, tmp_path, monkeypatch, capsys):
     assert 'not finite' in (tmp_path / 'out/report.html').read_text()
 
 
+def test_report_when_everything_fails(trees, tmp_path, fake):
+    for clip in find_clips(trees[1]):
+        for path in clip.frames('com').values():
+            path.write_bytes(b'no image')
+    assert run(trees[1], tmp_path / 'out') == 2
+    page = (tmp_path / 'out/report.html').read_text()
+    assert page.count('damaged, or not an image') == 2
+    assert report(tmp_path / 'out')['entries'][0]['summary'] == {}
+
+
 def test_missing_truth_and_sources(trees, tmp_path, fake, capsys):
     true = trees[1]
     for path in (true / 'plain/0000/com').iterdir():
