@@ -75,7 +75,11 @@ def error_by_clip(entries: list['Entry'], path: Path) -> Path:
         axis.plot(range(len(order)), [errors.get(clip, np.nan) for clip in order], 'o', ms=4, color=colour,
                   label=entry.name)
     axis.set_xticks(range(len(order)), order, rotation=90, fontsize=6)
-    axis.set(ylabel='MAD x 1e3', title='error by clip', yscale='symlog', ylim=(0, 1.5 * axis.get_ylim()[1]))
+    top = 1.5 * axis.get_ylim()[1]
+    axis.set_yscale('symlog', linthresh=1)                      # linear below 1, so that a perfect clip has its place
+    ticks = [tick for tick in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= top]
+    axis.set_yticks(ticks, ticks)
+    axis.set(ylabel='MAD x 1e3', title='error by clip', ylim=(0, top))
     axis.legend(fontsize=7)
     return _save(figure, path)
 
