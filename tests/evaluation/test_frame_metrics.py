@@ -40,8 +40,9 @@ def test_fast_equals_reference(seed, pred_kind, true_kind, H, W):
     for protocol in M.PROTOCOLS:
         expected = M.measure_clip(*map(torch.from_numpy, tensors), metrics=ALL, protocol=protocol)
         for name in ALL:
+            # the fast ones count in integers; differences of float32 frames leave up to 2e-6 of dtSSD where it is 0
             np.testing.assert_allclose([row[protocol][name] for row in measured], expected[name],
-                                       rtol=2e-5, atol=1e-7, err_msg=f'{protocol} {name}')
+                                       rtol=2e-5, atol=1e-5, err_msg=f'{protocol} {name}')
 
 
 @given(st.integers(0, 2 ** 31), st.integers(0, 3), st.integers(1, 30), st.integers(1, 30))
