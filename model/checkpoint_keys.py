@@ -29,7 +29,8 @@ class NetworkForm(NamedTuple):
 def infer_network(state: Mapping[str, Tensor]) -> NetworkForm | None:
     """The form whose names and shapes are exactly those of `state`, or None."""
     shapes = {name: tensor.shape for name, tensor in state.items()}
-    after_encoder = {name: shape for name, shape in shapes.items() if name.startswith(('aspp.', 'decoder.', 'refiner.'))}
+    after_encoder = {name: shape for name, shape in shapes.items()
+                     if name.startswith(('aspp.', 'decoder.', 'refiner.'))}
     for variant in ENCODERS:
         for refiner in REFINERS:
             for merged in (False, True):

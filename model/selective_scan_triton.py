@@ -1,8 +1,8 @@
 """Selective scan for CUDA in Triton, forward and backward; nothing to compile at installation.
 
 One program handles one channel of one sequence and walks over it in chunks; a chunk is an associative scan of
-(a1, b1) * (a2, b2) = (a1 a2, a2 b1 + b2), and the state is carried from chunk to chunk. The forward pass keeps the state
-at every chunk's start, so the backward pass computes states again, chunk by chunk from the end.
+(a1, b1) * (a2, b2) = (a1 a2, a2 b1 + b2), and the state is carried from chunk to chunk. The forward pass keeps the
+state at every chunk's start, so the backward pass computes states again, chunk by chunk from the end.
 Arithmetic is float32 whatever the inputs are. Definitions: selective_scan.py.
 """
 

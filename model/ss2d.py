@@ -50,12 +50,12 @@ class SS2D(nn.Module):
 
     def _apply(self, fn, recurse=True):
         """Half precision leaves the scan's own parameters in float32: an error in a decay grows along the sequence."""
-        kept = {name: getattr(self, name) for name in FLOAT32_NAMES}
+        kept = {name: getattr(self, name).data for name in FLOAT32_NAMES}
         super()._apply(fn, recurse)
         for name, before in kept.items():
             after = getattr(self, name)
             if after.dtype in (torch.float16, torch.bfloat16):
-                after.data = before.data.to(after.device)
+                after.data = before.to(after.device)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
