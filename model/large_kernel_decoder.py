@@ -20,11 +20,10 @@ class HaarWavelet(nn.Module):
 
     def __init__(self):
         super().__init__()
-        low, high = torch.tensor([0.5, 0.5]).sqrt(), torch.tensor([0.5, 0.5]).sqrt() * torch.tensor([1., -1.])
-        self.register_buffer('h0_col', low.reshape(1, 1, 2, 1))
-        self.register_buffer('h1_col', high.reshape(1, 1, 2, 1))
-        self.register_buffer('h0_row', low.reshape(1, 1, 1, 2))
-        self.register_buffer('h1_row', high.reshape(1, 1, 1, 2))
+        for axis, shape in ('col', (1, 1, 2, 1)), ('row', (1, 1, 1, 2)):
+            # tensors of their own: views of one memory cannot be written to safetensors
+            self.register_buffer(f'h0_{axis}', torch.tensor([1., 1.]).div(2 ** 0.5).reshape(shape))
+            self.register_buffer(f'h1_{axis}', torch.tensor([1., -1.]).div(2 ** 0.5).reshape(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 4C, ceil(H/2), ceil(W/2)): mean band, then differences of rows, of columns, of both."""

@@ -133,7 +133,8 @@ def test_triton_in_its_interpreter():
     """In a process of its own: Triton reads the variable when it is imported."""
     pytest.importorskip('triton')
     code = 'from test_selective_scan import compare_triton; compare_triton("cpu"); print("agrees")'
-    environment = os.environ | {'TRITON_INTERPRET': '1', 'PYTHONPATH': f'{ROOT}:{ROOT / "tests/model"}'}
+    environment = os.environ | {'TRITON_INTERPRET': '1', 'OMP_NUM_THREADS': '1',
+                                'PYTHONPATH': f'{ROOT}:{ROOT / "tests/model"}'}
     run = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0 and run.stdout.strip() == 'agrees', run.stderr
 
