@@ -43,7 +43,7 @@ def draw_architecture(path: Path) -> None:
     for stride, y in rows.items():
         ax.text(-0.75, y, f'stride {stride}', ha='left', va='center', fontsize=8, color='#666666')
     box(ax, left, rows[1], 'src, small', grey)
-    for level, (stride, y) in enumerate(list(rows.items())[1:], start=1):
+    for level, y in enumerate(list(rows.values())[1:], start=1):
         box(ax, left, y, f'encoder  f{level}', blue)
         arrow(ax, (left, y + 0.72), (left, y + 0.3))
     box(ax, (left + right) / 2, rows[16], 'LR-ASPP', blue)

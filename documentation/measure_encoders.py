@@ -28,7 +28,7 @@ def processor_ms(encoder: nn.Module, x: Tensor) -> float:
 
 
 def multiply_adds(encoder: nn.Module, x: Tensor) -> int:
-    """Of convolutions and matrix products. The scan's own are not among them: below 3 % of VSSM's."""
+    """Of convolutions and matrix products. The scan's own are not among them: about 1 % of VSSM's."""
     with FlopCounterMode(display=False) as counter:
         encoder(x)
     return counter.get_total_flops() // 2
