@@ -10,11 +10,12 @@ A new network is one line below. Every name here without an underscore is a door
 dependencies = ['torch', 'torchvision', 'safetensors']       # of the networks; `converter` says itself what it misses
 
 
-def _door(variant: str, own_weights: str | None = None, published: str | None = None):
+def _door(variant: str, own_weights: str | None = None, published: str | None = None, name: str | None = None):
     """The entry point of one network.
 
     Args:
         variant: a name in `model.ENCODERS`.
+        name: of the door, where it differs from the variant.
         own_weights: the checkpoint that pretrained=True stands for, or None when we have none.
         published: the name of official weights (GPL-3.0), or None.
     """
@@ -29,7 +30,7 @@ def _door(variant: str, own_weights: str | None = None, published: str | None = 
             raise ValueError(f'pretrained must be {official}the path of a checkpoint, or False for {variant}: '
                              'it has no weights of our own that True could stand for')
         return load_network(own_weights if pretrained is True else pretrained, variant, refiner, progress)
-    door.__name__ = door.__qualname__ = variant
+    door.__name__ = door.__qualname__ = name or variant
     door.__doc__ = f"""Matting network with the {variant} encoder.
 
     Args:
@@ -45,6 +46,9 @@ def _door(variant: str, own_weights: str | None = None, published: str | None = 
 
 mobilenetv3 = _door('mobilenetv3', own_weights='default', published='rvm_mobilenetv3')
 resnet50 = _door('resnet50', published='rvm_resnet50')
+mobileone_rvm = _door('mobileone', name='mobileone_rvm')
+mamba_rvm = _door('mamba', name='mamba_rvm')
+unireplknet_rvm = _door('unireplknet', name='unireplknet_rvm')
 
 
 def converter():

@@ -29,14 +29,15 @@ def saved(tmp_path):
 
 
 def test_every_door_is_a_network_or_the_converter():
-    assert {'mobilenetv3', 'resnet50'} <= set(NETWORKS) <= set(ENCODERS) and 'converter' in DOORS
+    assert set(NETWORKS) == {'mobilenetv3', 'resnet50', 'mobileone_rvm', 'mamba_rvm', 'unireplknet_rvm'}
+    assert {name.removesuffix('_rvm') for name in NETWORKS} <= set(ENCODERS) and 'converter' in DOORS
 
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_without_weights(name):
     model = load(name, pretrained=False, progress=False)
-    assert isinstance(model, MattingNetwork) and model.variant == name and model.training
-    assert DOORS[name].__name__ == name and f'the {name} encoder' in DOORS[name].__doc__
+    assert isinstance(model, MattingNetwork) and model.variant == name.removesuffix('_rvm') and model.training
+    assert DOORS[name].__name__ == name and f'the {model.variant} encoder' in DOORS[name].__doc__
 
 
 def test_weights_from_a_file(saved):
@@ -65,9 +66,13 @@ def test_weights_that_do_not_exist(saved):
 
 def test_published_weights_by_name(monkeypatch, saved):
     asked = []
-    monkeypatch.setattr(model_weights, '_download', lambda name, progress: asked.append((name, progress)) or saved[0])
+
+    def download_once(url, file_name, title, progress):
+        asked.append((file_name, progress))
+        return saved[0]
+    monkeypatch.setattr(model_weights, 'download_once', download_once)
     load('mobilenetv3', pretrained='rvm_mobilenetv3', progress=False)
-    assert asked == [('rvm_mobilenetv3', False)]
+    assert asked == [('rvm_mobilenetv3.pth', False)]
 
 
 def test_converter():

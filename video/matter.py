@@ -70,12 +70,16 @@ def cpu_has_bfloat16() -> bool:
 def prepare_network(model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """A copy of `model` for inference only; on the CPU with batch norms folded and channels-last weights.
 
+    Blocks that offer `merge_branches` (MobileOne, UniRepLKNet) are merged: the same function, several times faster.
     Scripted and frozen modules, which cannot be taken apart, are only put in eval mode and moved.
     """
     if isinstance(model, torch.jit.ScriptModule):
         has_tensors = any(True for _ in model.parameters())
         return (model.eval().to(device, dtype) if has_tensors else model)
     model = copy.deepcopy(model).eval().requires_grad_(False)
+    for block in list(model.modules()):
+        if hasattr(block, 'merge_branches'):
+            block.merge_branches()
     if device.type == 'cpu':
         fold_batch_norms(model)
         model = model.to(memory_format=torch.channels_last)
