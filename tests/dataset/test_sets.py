@@ -99,6 +99,21 @@ def test_run_lengths_by_hand():
         assert (decode_runs(np.array(synthetic.encode_runs(mask)), 5, 7) == mask).all()
 
 
+def test_photos_and_masks_beside_the_project(shared, tmp_path):
+    """Real photos through a YAML file: any two folders whose names agree are a set."""
+    people, file = shared / 'data' / 'people', tmp_path / 'paths.yaml'
+    if not people.is_dir():
+        pytest.skip(f'needs {people}')
+    file.write_text(f'root: {shared}\n'
+                    f'imagematte: {{train: {{fgr: {people}/photos, pha: {people}/masks}}}}\n'
+                    f'background_images: {{train: {{dir: {shared}/data/backgrounds}}}}\n')
+    dataset = matting_dataset('imagematte', 'train', data_paths(file=file), 64, 3)
+    assert len(dataset) == len(list((people / 'masks').glob('*.png'))) and not dataset.moving
+    for index in (0, 400):
+        fgr, pha, bgr = dataset[index]
+        assert 0.02 < pha.mean() < 0.8 and fgr.std() > 0.05 and bgr.std() > 0.02
+
+
 # ------------------------------------------------------------------------------------------------------- determinism
 
 @pytest.mark.parametrize('build', [lambda p: matting_dataset('videomatte', 'train', p, S, T, seed=3),
