@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .clips import Clip, PictureClip, folder_clips
-from .files import Damage, list_pictures
+from .files import Damage, UnreadableFrame, list_pictures
 from .paths import Paths, exists, expected_layout, found_at
 from .sampling import wrapped
 
@@ -67,10 +67,15 @@ class Backgrounds:
                 if index < len(folder):
                     return [folder.read([index], size, self.damage)[0][0]] * T
                 index -= len(folder)
-        clip = draws.choice(self.clips)
-        start = draws.randrange(max(1, len(clip) - T))
-        frames = clip.read(wrapped(start, sampler(draws), len(clip)), size, self.damage)
-        return [frame for frame, in frames]
+        first = draws.randrange(len(self.clips))
+        for attempt in range(len(self.clips)):
+            clip = self.clips[(first + attempt) % len(self.clips)]
+            start = draws.randrange(max(1, len(clip) - T))
+            try:
+                return [frame for frame, in clip.read(wrapped(start, sampler(draws), len(clip)), size, self.damage)]
+            except UnreadableFrame as error:
+                self.damage.report(error)
+        raise RuntimeError(f'none of the {len(self.clips)} background clips can be read')
 
 
 def folder_pictures(folder: Path) -> list[PictureClip]:

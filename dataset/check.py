@@ -174,7 +174,7 @@ def _look(report: Report, clips: list[Clip], frames: int) -> Iterable[tuple[np.n
         damage = Damage()
         try:
             frame = clip.read_one(index) if isinstance(clip, PictureClip) else clip.read([index], None, damage)[0]
-        except (UnreadableFrame, RuntimeError) as error:
+        except UnreadableFrame as error:
             report.unreadable.append(str(error))
             continue
         report.unreadable += [f'{path}: {reason}' for path, reason in damage.paths.items()]

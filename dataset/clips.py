@@ -41,7 +41,11 @@ class PictureClip:
         return len(self.names)
 
     def read(self, indices: Sequence[int], size: int | None, damage: Damage) -> list[Frame]:
-        """Frames at `indices`, each file decoded once. An unreadable frame is replaced by the next readable one."""
+        """Frames at `indices`, each file decoded once. An unreadable frame is replaced by the next readable one.
+
+        Raises:
+            UnreadableFrame: no frame of the clip can be read.
+        """
         frames = {index: None for index in indices}
         for index in frames:
             frames[index] = self._read_or_next(index, size, damage)
@@ -63,7 +67,8 @@ class PictureClip:
                 return self.read_one((index + attempt) % len(self), size)
             except UnreadableFrame as error:
                 damage.report(error)
-        raise RuntimeError(f'no frame of {self.name} can be read: {"; ".join(map(str, damage.paths))[:500]}')
+                last = error
+        raise last
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,17 @@ class VideoClip:
         return len(self.times)
 
     def read(self, indices: Sequence[int], size: int | None, damage: Damage) -> list[Frame]:
-        """Frames at `indices`; one that cannot be decoded is replaced by the nearest one before or after it."""
+        """Frames at `indices`; one that cannot be decoded is replaced by the nearest one before or after it.
+
+        Raises:
+            UnreadableFrame: none of them can be decoded.
+        """
         try:
             found = self._decode(set(indices), size)
         except (av.FFmpegError, OSError) as error:
-            raise RuntimeError(f'{self.path} cannot be decoded: {error}') from error
+            raise UnreadableFrame(self.path, str(error)) from error
         if not found:
-            raise RuntimeError(f'{self.path} holds none of the frames {sorted(set(indices))}: it is cut off')
+            raise UnreadableFrame(self.path, f'holds none of the frames {sorted(set(indices))}, it may be cut off')
         for index in set(indices) - found.keys():
             damage.report(UnreadableFrame(self.path, f'frame {index} cannot be decoded'))
         return [found[min(found, key=lambda have, index=index: abs(have - index))] for index in indices]

@@ -150,6 +150,7 @@ def cached(source: Path, kind: str, build: Callable[[], tuple[object, list[Path]
 
 
 def cache_folder() -> Path:
+    """$MATTING_CACHE, else a folder of the user's cache: data folders are often read-only."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / '.cache' / 'video_matting_index')
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .augmentation import IMAGE_TRAIN, IMAGE_VALID, VIDEO_TRAIN, VIDEO_VALID, MotionAugmentation
 from .backgrounds import Backgrounds
-from .clips import Clip, paired_clips, rgba_clips
+from .clips import Clip, Frame, paired_clips, rgba_clips
 from .draws import SeededDataset
 from .files import Damage, UnreadableFrame
 from .paths import Paths, require
@@ -54,33 +54,30 @@ class MattingDataset(SeededDataset):
         presets = ((IMAGE_VALID, VIDEO_VALID), (IMAGE_TRAIN, VIDEO_TRAIN))
         self.augmentation = MotionAugmentation(size, presets[train][moving])
         self.sampler = partial(train_frames if train else valid_frames, seq_length)
-        self.starts = [(clip, start) for clip in clips for start in range(0, len(clip), seq_length)] if moving else []
+        self.starts = [(clip, start) for clip in clips for start in range(0, len(clip), seq_length)]
         self.damage = Damage()
 
     def __len__(self) -> int:
-        return len(self.starts) if self.moving else max(len(self.clips), len(self.backgrounds))
+        return len(self.starts) if self.moving else max(len(self.starts), len(self.backgrounds))
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        if index >= len(self):
+            raise IndexError(index)
         draws = self.draws(index)
-        if self.moving:
-            clip, start = self.starts[index]
-            frames = clip.read(wrapped(start, self.sampler(draws), len(clip)), self.size, self.damage)
-        else:
-            frames = self._photo(index) * self.seq_length
+        frames = self._read(index, self.sampler(draws))
         bgrs = self.backgrounds.read(draws, self.seq_length, self.size, self.sampler)
         return self.augmentation([fgr for fgr, _ in frames], [pha for _, pha in frames], bgrs, draws)
 
-    def _photo(self, index: int) -> list:
-        """Photo number `index`; past the last one they begin again, a damaged one is replaced by the next."""
-        if index >= len(self):
-            raise IndexError(index)
-        for attempt in range(len(self.clips)):
-            clip = self.clips[(index + attempt) % len(self.clips)]
+    def _read(self, index: int, offsets: list[int]) -> list[Frame]:
+        """T frames of start number `index`; past the last one they begin again, a clip that cannot be read at all is
+        replaced by the next. A photo is a clip of one frame, and every offset wraps to it."""
+        for attempt in range(len(self.starts)):
+            clip, start = self.starts[(index + attempt) % len(self.starts)]
             try:
-                return [clip.read_one(0, self.size)]
+                return clip.read(wrapped(start, offsets, len(clip)), self.size, self.damage)
             except UnreadableFrame as error:
                 self.damage.report(error)
-        raise RuntimeError(f'none of the {len(self.clips)} photos can be read')
+        raise RuntimeError(f'none of the {len(self.clips)} clips or photos can be read: {list(self.damage.paths)[:3]}')
 
 
 def matting_dataset(name: str, split: str, paths: Paths, size: int, seq_length: int, seed: int = 0) -> MattingDataset:

@@ -40,8 +40,8 @@ LAYOUTS: dict[str, dict[str, list[dict[str, str]]]] = {
     'p3m': {'train': [{'fgr': 'p3m/train/blurred_image', 'pha': 'p3m/train/mask'}],
             'valid': [{'fgr': f'p3m/validation/{sub}', 'pha': 'p3m/validation/P3M-500-P/mask'}
                       for sub in ('P3M-500-P/blurred_image', 'P3M-500-P/original_image')]},
-    'photomatte85': {'train': [{'fgr': 'photomatte85/fgr', 'pha': 'photomatte85/pha'}, {'rgba': 'photomatte85'}],
-                     'valid': [{'fgr': 'photomatte85/fgr', 'pha': 'photomatte85/pha'}, {'rgba': 'photomatte85'}]},
+    # a test set: nobody should train on it
+    'photomatte85': {'valid': [{'fgr': 'photomatte85/fgr', 'pha': 'photomatte85/pha'}, {'rgba': 'photomatte85'}]},
     'rgba': {'train': [{'rgba': 'rgba/train'}], 'valid': [{'rgba': 'rgba/valid'}]},
     'background_images': {'train': [{'dir': 'background_images/train'}], 'valid': [{'dir': 'background_images/valid'}]},
     'bg20k': {'train': [{'dir': 'bg20k/train'}], 'valid': [{'dir': 'bg20k/testval'}, {'dir': 'bg20k/valid'}]},

@@ -48,7 +48,7 @@ def test_bank(bank):
 def test_bank_from_folders(paths, tmp_path):
     roles = paths['imagematte']['train']
     assert len(PhotoBank.from_folders(roles['fgr'], roles['pha'])) == 2
-    assert len(PhotoBank.from_folders(paths['photomatte85']['train']['rgba'])) == 2
+    assert len(PhotoBank.from_folders(paths['photomatte85']['valid']['rgba'])) == 2
     assert load_backgrounds(paths['background_images']['train']['dir'], 16).shape == (2, 3, 16, 16)
     (tmp_path / 'broken.jpg').write_text('')
     with pytest.raises(FileNotFoundError, match='no readable pictures in'):

@@ -20,6 +20,7 @@ from dataset import (
 )
 from dataset.clips import VideoClip, folder_clips, paired_clips, rgba_clips
 from dataset.files import Damage
+from dataset.paths import LAYOUTS
 from dataset.segmentation import CocoPersons, PairedMasks
 from dataset.youtubevis import YouTubeVIS, decode_runs
 
@@ -30,8 +31,7 @@ def equal(a, b):
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize('split', ['train', 'valid'])
-@pytest.mark.parametrize('name', MATTING_SETS)
+@pytest.mark.parametrize('name, split', [(name, split) for name in MATTING_SETS for split in LAYOUTS[name]])
 def test_matting_items(paths, name, split):
     dataset = matting_dataset(name, split, paths, S, T)
     assert dataset.has_foreground == (name != 'p3m')
@@ -97,6 +97,21 @@ def test_run_lengths_by_hand():
     for seed in range(20):
         mask = np.random.default_rng(seed).random((5, 7)) > 0.5
         assert (decode_runs(np.array(synthetic.encode_runs(mask)), 5, 7) == mask).all()
+
+
+def test_photos_and_masks_beside_the_project(shared, tmp_path):
+    """Real photos through a YAML file: any two folders whose names agree are a set."""
+    people, file = shared / 'data' / 'people', tmp_path / 'paths.yaml'
+    if not people.is_dir():
+        pytest.skip(f'needs {people}')
+    file.write_text(f'root: {shared}\n'
+                    f'imagematte: {{train: {{fgr: {people}/photos, pha: {people}/masks}}}}\n'
+                    f'background_images: {{train: {{dir: {shared}/data/backgrounds}}}}\n')
+    dataset = matting_dataset('imagematte', 'train', data_paths(file=file), 64, 3)
+    assert len(dataset) == len(list((people / 'masks').glob('*.png'))) and not dataset.moving
+    for index in (0, 400):
+        fgr, pha, bgr = dataset[index]
+        assert 0.02 < pha.mean() < 0.8 and fgr.std() > 0.05 and bgr.std() > 0.02
 
 
 # ------------------------------------------------------------------------------------------------------- determinism
@@ -207,8 +222,24 @@ def test_a_worker_reports_damage_instead_of_restarting(branch):
     for path in (root / 'imagematte/train/fgr').iterdir():
         damage(path)
     dataset = matting_dataset('imagematte', 'train', data_paths(root), S, T)
-    with pytest.raises(RuntimeError, match='none of the 2 photos can be read'):
+    with pytest.raises(RuntimeError, match='none of the 2 clips or photos can be read'):
         list(DataLoader(dataset, num_workers=1))
+
+
+def test_a_video_cut_off_is_replaced_by_the_next_clip(branch, caplog):
+    root = branch('rgba', 'background_videos')
+    paths = data_paths(root)
+    write_video(root / 'background_videos/train/cut.mkv', codec='ffv1', pix_fmt='bgr0')
+    dataset = matting_dataset('rgba', 'train', paths, S, T)
+    for path in (root / 'rgba/train/figure.mov', root / 'background_videos/train/cut.mkv'):
+        damage(path)
+    fgr, pha, _ = dataset[len(dataset) - 1]
+    assert fgr.shape == (T, 3, S, S) and pha.max() > 0.9 and 'figure.mov' in caplog.text
+    for index in range(len(dataset)):
+        dataset[index]
+    dataset.backgrounds.clips = dataset.backgrounds.clips[-1:]
+    with pytest.raises(RuntimeError, match='none of the 1 background clips can be read'):
+        dataset[0]
 
 
 def test_damaged_segmentation_pictures(branch, caplog):
