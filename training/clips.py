@@ -45,14 +45,16 @@ class ClipNetwork(nn.Module):
 @contextmanager
 def untracked_statistics(network: nn.Module) -> Iterator[None]:
     """Running statistics stay: the second computation of a piece must not count it twice."""
-    tracking = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    for module in tracking:
-        module.track_running_stats = False
+    layers = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    before = [(layer.momentum, layer.num_batches_tracked.clone()) for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.
     try:
         yield
     finally:
-        for module in tracking:
-            module.track_running_stats = True
+        for layer, (momentum, count) in zip(layers, before):
+            layer.momentum = momentum
+            layer.num_batches_tracked.copy_(count)
 
 
 def resize_height(*clips: Tensor, share: float) -> list[Tensor]:
