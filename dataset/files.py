@@ -1,0 +1,180 @@
+"""Reading pictures, listing folders once, and a limit on damaged files."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff'}
+VIDEO_SUFFIXES = {'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v'}
+ORIENTATION = 0x0112  # EXIF tag
+CACHE_VARIABLE = 'MATTING_CACHE'
+SETTLED = 2.0  # seconds: a folder changed more recently could change again within one tick of its clock
+
+
+class UnreadableFrame(Exception):
+    """A picture that cannot be used, with its path and the reason."""
+
+    def __init__(self, path: Path, reason: str):
+        super().__init__(f'{path}: {reason}')
+        self.path, self.reason = path, reason
+
+
+class Damage:
+    """Counts unreadable files of one data set; each is reported once, and over the limit training stops.
+
+    Args:
+        limit: distinct files that are skipped before RuntimeError; counted in each loader worker.
+    """
+
+    def __init__(self, limit: int = 100):
+        self.limit, self.paths = limit, {}
+
+    def report(self, error: UnreadableFrame) -> None:
+        if error.path in self.paths:
+            return
+        self.paths[error.path] = error.reason
+        log.warning('skipped unreadable frame %d of at most %d: %s', len(self.paths), self.limit, error)
+        if len(self.paths) > self.limit:
+            first = '; '.join(f'{path}: {reason}' for path, reason in list(self.paths.items())[:5])
+            raise RuntimeError(f'more than {self.limit} unreadable frames, run `python -m dataset.check`: {first}')
+
+
+def natural_key(name: str) -> list:
+    """Sort key that counts: frame2 before frame10."""
+    return [int(part) if part.isdigit() else part.lower() for part in re.split(r'(\d+)', name)]
+
+
+def natural_sorted(names) -> list[str]:
+    return sorted(names, key=lambda name: (natural_key(name), name))
+
+
+def read_picture(path: Path, mode: str, size: int | None = None) -> np.ndarray:
+    """One picture, upright (EXIF), at most `size` on its shorter side.
+
+    Args:
+        mode: 'RGB' -> (H, W, 3), 'L' -> (H, W), 'RGBA' -> (H, W, 4); uint8. An alpha of 16 bits is rounded to 8.
+        size: shrink by bicubic filtering so that the shorter side has `size` pixels; never enlarge.
+    Raises:
+        UnreadableFrame: missing, damaged, cut off, or no alpha channel where one is needed.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            full = image.size
+            if size is not None:  # JPEG decodes to 1/2, 1/4, 1/8 for a fraction of the time; twice the target is kept
+                scale = 2 * size / min(full)
+                image.draft(mode if mode != 'RGBA' else 'RGB', (int(full[0] * scale) + 1, int(full[1] * scale) + 1))
+            if mode == 'RGBA' and 'A' not in image.getbands() and 'transparency' not in image.info:
+                raise UnreadableFrame(path, f'has no alpha channel (mode {image.mode})')
+            image = ImageOps.exif_transpose(image)
+            if image.mode.startswith('I'):  # 16 bits: convert() would clip them
+                image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+            image = image.convert(mode)
+            target = shrunk_size(full[::-1] if turned else full, size)
+            if size is not None and image.size != target:
+                image = image.resize(target, Image.Resampling.BICUBIC)
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableFrame(path, str(error) or type(error).__name__) from error
+
+
+def shrunk_size(size: tuple[int, int], shorter: int | None) -> tuple[int, int]:
+    """(w, h) scaled so that the shorter side is at most `shorter`, the other truncated."""
+    w, h = size
+    if shorter is None or min(w, h) <= shorter:
+        return w, h
+    scale = shorter / min(w, h)
+    return (shorter, int(h * scale)) if w <= h else (int(w * scale), shorter)
+
+
+# ------------------------------------------------------------------------------------------------------- indexing
+
+def list_pictures(folder: Path) -> list[str]:
+    """Names of the pictures in a folder and below it, relative to it, in natural order. Cached."""
+    return cached(folder, 'pictures', lambda: _walk(folder))
+
+
+def list_clips(folder: Path) -> dict[str, list[str]]:
+    """Clip name -> names of its frames, both in natural order; one folder a clip. Cached."""
+    def build():
+        clips, folders = {}, [folder]
+        for name in natural_sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith('.')):
+            folders.append(folder / name)
+            frames = natural_sorted(e.name for e in os.scandir(folder / name) if is_picture(e.name))
+            if frames:
+                clips[name] = frames
+        return clips, folders
+    return cached(folder, 'clips', build)
+
+
+def list_videos(folder: Path) -> list[str]:
+    """Names of the video files in a folder, in natural order."""
+    return natural_sorted(e.name for e in os.scandir(folder)
+                          if Path(e.name).suffix.lower() in VIDEO_SUFFIXES and not e.name.startswith('.'))
+
+
+def is_picture(name: str) -> bool:
+    return not name.startswith('.') and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def cached(source: Path, kind: str, build: Callable[[], tuple[object, list[Path]]]):
+    """What `build` returns, remembered in a JSON file until one of the folders or files it looked at changes.
+
+    Args:
+        source: folder or file that the index is about. `build()` -> (index, every path whose mtime guards it).
+    """
+    name = f'{source.resolve()}:{kind}'
+    file = cache_folder() / f'{source.name}-{hashlib.sha256(name.encode()).hexdigest()[:16]}.json'
+    try:
+        stored = json.loads(file.read_text())
+        if stored['name'] == name and all(_mtime(path) == mtime for path, mtime in stored['guards'].items()):
+            return stored['index']
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # no cache, or one written by another version: build it
+    index, watched = build()
+    guards = {str(path): _mtime(path) for path in watched}
+    if time.time() - max((mtime or 0 for mtime in guards.values()), default=0) / 1e9 > SETTLED:
+        _write_atomically(file, json.dumps({'name': name, 'guards': guards, 'index': index}))
+    return index
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / '.cache' / 'video_matting_index')
+
+
+def _walk(folder: Path) -> tuple[list[str], list[Path]]:
+    names, folders = [], []
+    for here, below, files in os.walk(folder, followlinks=True):
+        below[:] = [name for name in below if not name.startswith('.')]
+        folders.append(Path(here))
+        names += [os.path.relpath(os.path.join(here, name), folder) for name in files if is_picture(name)]
+    return natural_sorted(names), folders
+
+
+def _mtime(path: Path | str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _write_atomically(file: Path, text: str) -> None:
+    """Several ranks may write at once; a cache that cannot be written costs time, not the run."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile('w', dir=file.parent, delete=False) as temporary:
+            temporary.write(text)
+        os.replace(temporary.name, file)
+    except OSError as error:
+        log.warning('the index of %s is not cached: %s', file.name, error)
