@@ -41,7 +41,7 @@ class Streams:
 class Losses:
     """Pure functions of tensors, each without knowledge of the trainer."""
 
-    matting: Callable[..., Terms]         # pred_fgr, pred_pha, true_fgr or None, true_pha -> terms with 'total'
+    matting: Callable[..., Terms]         # pred_fgr, pred_pha, true_fgr or None, true_pha, bgr -> terms
     segmentation: Callable[..., Tensor]   # logits, mask -> scalar
 
 
@@ -139,7 +139,7 @@ class Trainer:
             pred_fgr, pred_pha = self.forward(src, downsample_ratio)
             self.keep_pictures(f'train_{tag}', pred_fgr=pred_fgr, pred_pha=pred_pha, true_fgr=fgr, true_pha=pha,
                                true_src=src)
-            return self.losses.matting(pred_fgr, pred_pha, fgr if has_foreground else None, pha)
+            return self.losses.matting(pred_fgr, pred_pha, fgr if has_foreground else None, pha, bgr=bgr)
 
         terms = self.updater.update(list(enumerate(clips)), loss)
         self.meter.count(sum(len(clip[0]) for clip in clips), sum(clip[0].size(0) * clip[0].size(1) for clip in clips))

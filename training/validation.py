@@ -49,7 +49,8 @@ def validate(network: nn.Module, sets: dict[str, ValidationSet], matting_loss: C
             with autocast():
                 pred_fgr, pred_pha = network(src, downsample_ratio=validation.downsample_ratio)[:2]
             pred_fgr, pred_pha = pred_fgr.float(), pred_pha.float()
-            terms = matting_loss(pred_fgr, pred_pha, fgr if validation.dataset.has_foreground else None, pha)
+            true_fgr = fgr if validation.dataset.has_foreground else None
+            terms = matting_loss(pred_fgr, pred_pha, true_fgr, pha, bgr=bgr)
             values = {key: value.item() for key, value in terms.items()} | alpha_metrics(pred_pha, pha)
             for key, value in values.items():
                 sums.setdefault(key, []).append(value)

@@ -144,7 +144,7 @@ def broken_loss(steps):
     """A loss that is not a number in the given calls of the low-resolution pass."""
     calls = []
 
-    def loss(*arguments):
+    def loss(*arguments, bgr):
         calls.append(None)
         terms = matting_loss(*arguments)
         return {**terms, 'total': terms['total'] * math.nan} if len(calls) - 1 in steps else terms

@@ -83,7 +83,7 @@ def crop(*clips, generator: random.Random):
     return [clip[..., :h, :h] for clip in clips]
 
 
-def matting_loss(pred_fgr, pred_pha, true_fgr, true_pha):
+def matting_loss(pred_fgr, pred_pha, true_fgr, true_pha, bgr=None):
     terms = {'pha_l1': (pred_pha - true_pha).abs().mean()}
     if true_fgr is not None:
         terms['fgr_l1'] = (pred_fgr - true_fgr).abs().mean()
