@@ -80,6 +80,7 @@ def build(config: StageConfig, ranks: Ranks) -> Trainer:
     checkpoints = Checkpoints(config.checkpoint_dir, config.keep_states)
     state = saved_state(config, checkpoints)
     streams, validation = build_data(config, ranks)
+    torch.manual_seed(config.seed)                               # parts without pretrained weights start at random
     network = build_network(config, load=state is None and ranks.is_main).to(ranks.device)
     if config.channels_last:
         network = network.to(memory_format=torch.channels_last)

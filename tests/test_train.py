@@ -1,6 +1,7 @@
 """The command line, end to end on the generated tree."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,9 +18,9 @@ from train import main
 from training.log import read_scalars
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = ('--no-pretrained-backbone --resolution-lr 32 --resolution-hr 64 --seq-length-lr 2 --seq-length-hr 2 '
-         '--downsample-ratio 0.5 --num-workers 0 --disable-progress-bar --validation-clips 1 --epoch-start 0 '
-         '--device cpu').split()
+SMALL = shlex.split('--no-pretrained-backbone --resolution-lr 32 --resolution-hr 64 --seq-length-lr 2 '
+                    '--seq-length-hr 2 --downsample-ratio 0.5 --num-workers 0 --disable-progress-bar '
+                    '--validation-clips 1 --epoch-start 0 --device cpu')
 
 
 @pytest.fixture(scope='module')
@@ -104,6 +105,15 @@ def test_presets_start_or_name_the_known_encoders(tree, preset, capsys):
         assert status == 0
     else:
         assert status == 2 and f'{preset}.py: variant must be one of mobilenetv3' in capsys.readouterr().err
+
+
+def test_the_seed_fixes_the_start(tree, tmp_path):
+    for name, seed in (('a', 3), ('b', 3), ('c', 4)):
+        assert run('--stage', 1, '--data-root', tree, '--epoch-end', 2, '--epoch-steps', 1, '--seed', seed,
+                   '--checkpoint-dir', name, '--log-dir', f'log_{name}', '--disable-validation') == 0
+    a, b, c = (weights(tmp_path / name) for name in 'abc')
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not torch.equal(a['aspp.aspp1.0.weight'], c['aspp.aspp1.0.weight'])
 
 
 def command(*arguments, launcher=()):
