@@ -1,5 +1,6 @@
 """The command line, end to end on the generated tree."""
 
+import math
 import os
 import shlex
 import signal
@@ -12,8 +13,8 @@ import pytest
 import torch
 
 from dataset.synthetic import write_tree
-from model import ENCODERS
-from model.weights import load_network
+from model import ENCODERS, MattingNetwork
+from model.weights import load_network, save_network
 from train import main
 from training.log import read_scalars
 
@@ -84,8 +85,6 @@ def test_checkpoint_of_another_variant(tree, tmp_path, capsys):
 
 
 def test_finetune_needs_no_segmentation_sets(tmp_path, capsys):
-    from model import MattingNetwork
-    from model.weights import save_network
     tree = write_tree(tmp_path / 'own', frames=2, size=(48, 48))
     for name in ('coco_panoptic', 'spd', 'youtubevis'):
         os.rename(tree / name, tree / f'no_{name}')
@@ -105,6 +104,26 @@ def test_presets_start_or_name_the_known_encoders(tree, preset, capsys):
         assert status == 0
     else:
         assert status == 2 and f'{preset}.py: variant must be one of mobilenetv3' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('options', [
+    '--precision bf16 --channels-last', '--precision fp16 --clip-gradient 1', '--checkpoint-frames 1 --untouched zero',
+    '--accumulate 2 --schedule cosine --warmup-steps 2 --optimizer adamw --gradient-weight 1 --composition-weight 1',
+    '--crop-height 0.5 --batch-size-per-gpu 2',
+    pytest.param('--compile --disable-validation', marks=pytest.mark.slow)])
+def test_options_train_through_all_passes(tree, tmp_path, options):
+    start = tmp_path / 'start.pth'
+    save_network(MattingNetwork('mobilenetv3'), start)
+    assert run('--stage', 4, '--data-root', tree, '--epoch-end', 1, '--epoch-steps', 2, '--checkpoint', start,
+               '--log-train-loss-interval', 1, *shlex.split(options)) == 0
+    rows = read_scalars(tmp_path / 'runs/mobilenetv3/log/stage4/scalars.csv')
+    values = [float(row['value']) for row in rows if row['name'].endswith(('_total', '_loss'))]
+    assert len(values) >= 6 and all(map(math.isfinite, values))
+    assert [row['value'] for row in rows if row['name'] == 'skipped_updates'] == ['0.0', '0.0']
+    trained = load_network(tmp_path / 'runs/mobilenetv3/checkpoint/stage4/epoch-0.pth').state_dict()
+    before = load_network(start).state_dict()
+    moved = {name.split('.')[0] for name in before if name.endswith('weight') and not before[name].equal(trained[name])}
+    assert moved == {'backbone', 'aspp', 'decoder', 'project_mat', 'project_seg', 'refiner'}
 
 
 def test_the_seed_fixes_the_start(tree, tmp_path):
