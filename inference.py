@@ -6,9 +6,13 @@ Paper: Robust High-Resolution Video Matting with Temporal Guidance, arXiv 2108.1
 converter keep their names and meaning.
 """
 
+import os
 import sys
 from fractions import Fraction
 from pathlib import Path
+
+# Threads that wait by spinning hold up the decoder, the renderer and the encoder: read when torch is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import torch
 from torch import nn

@@ -2,5 +2,6 @@
 
 from .encoder_registry import ENCODERS
 from .model import REFINERS, MattingNetwork
+from .reparameterize import reparameterize_model
 
-__all__ = ['ENCODERS', 'REFINERS', 'MattingNetwork']
+__all__ = ['ENCODERS', 'REFINERS', 'MattingNetwork', 'reparameterize_model']

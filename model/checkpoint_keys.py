@@ -1,57 +1,60 @@
-"""Which network a state dict belongs to, and loading that accounts for every key."""
+"""Which network a state dict belongs to, from its names and shapes alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .encoder_registry import ENCODERS
+from .lraspp import LRASPP
 from .model import REFINERS, MattingNetwork
+from .reparameterize import reparameterize_model
 
-NAMES_SHOWN = 4
+
+class NetworkForm(NamedTuple):
+    """What must be built for a state dict to load; `merged` as by `reparameterize_model`."""
+
+    variant: str
+    refiner: str
+    merged: bool
+
+    def build(self) -> MattingNetwork:
+        """An untrained network of this form, in eval mode when merged."""
+        model = MattingNetwork(self.variant, self.refiner)
+        return reparameterize_model(model) if self.merged else model
 
 
-def infer_network(state: Mapping[str, Tensor]) -> tuple[str, str] | None:
-    """(variant, refiner) whose names and shapes are exactly those of `state`, or None."""
+def infer_network(state: Mapping[str, Tensor]) -> NetworkForm | None:
+    """The form whose names and shapes are exactly those of `state`, or None."""
     shapes = {name: tensor.shape for name, tensor in state.items()}
+    after_encoder = {name: shape for name, shape in shapes.items()
+                     if name.startswith(('aspp.', 'decoder.', 'refiner.'))}
     for variant in ENCODERS:
         for refiner in REFINERS:
-            if shapes == _network_shapes(variant, refiner):
-                return variant, refiner
+            for merged in (False, True):
+                form = NetworkForm(variant, refiner, merged)
+                # encoders are slow to build, what follows them is quick and differs in nearly every row
+                if after_encoder == _shapes_after_encoder(form) and shapes == _shapes(form):
+                    return form
     return None
 
 
-def _network_shapes(variant: str, refiner: str) -> dict[str, torch.Size]:
+@cache
+def _shapes_after_encoder(form: NetworkForm) -> dict[str, torch.Size]:
+    spec = ENCODERS[form.variant]
     with torch.device('meta'):
-        network = MattingNetwork(variant, refiner)
+        parts = nn.ModuleDict({
+            'aspp': LRASPP(spec.channels[3], spec.aspp_channels),
+            'decoder': spec.decoder((*spec.channels[:3], spec.aspp_channels), spec.decoder_channels),
+            'refiner': REFINERS[form.refiner](spec.decoder_channels[3])})
+        parts = reparameterize_model(parts) if form.merged else parts
+    return {name: tensor.shape for name, tensor in parts.state_dict().items()}
+
+
+@cache
+def _shapes(form: NetworkForm) -> dict[str, torch.Size]:
+    with torch.device('meta'):
+        network = form.build()
     return {name: tensor.shape for name, tensor in network.state_dict().items()}
-
-
-def mismatch_report(model: nn.Module, state: Mapping[str, Tensor]) -> str:
-    """One line that counts and names the keys which keep `state` from loading into `model`; '' when it fits."""
-    own = model.state_dict()
-    parts = [
-        ('missing', [name for name in own if name not in state]),
-        ('left over', [name for name in state if name not in own]),
-        ('of another shape', [f'{name} {list(state[name].shape)} instead of {list(own[name].shape)}'
-                              for name in own if name in state and state[name].shape != own[name].shape]),
-    ]
-    return '; '.join(f'{len(names)} keys {kind} ({_first(names)})' for kind, names in parts if names)
-
-
-def _first(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f', and {len(names) - NAMES_SHOWN} more' if len(names) > NAMES_SHOWN else ''
-    return ', '.join(names[:NAMES_SHOWN]) + more
-
-
-def load_strictly(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load every key of `state` into `model`, or raise.
-
-    Raises:
-        ValueError: naming `source` and the keys that do not fit.
-    """
-    report = mismatch_report(model, state)
-    if report:
-        raise ValueError(f'{source} does not fit this network: {report}')
-    model.load_state_dict(state)

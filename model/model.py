@@ -4,15 +4,16 @@ Paper: Robust High-Resolution Video Matting with Temporal Guidance, arXiv 2108.1
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .decoder import RecurrentDecoder
 from .deep_guided_filter import DeepGuidedFilterRefiner
 from .encoder_registry import ENCODERS
 from .fast_guided_filter import FastGuidedFilterRefiner
 from .lraspp import LRASPP
+from .reparameterize import is_merged
 from .time_axis import fold_time, unfold_time
 
 REFINERS: dict[str, Callable[[int], nn.Module]] = {
@@ -42,13 +43,15 @@ class MattingNetwork(nn.Module):
     Args:
         variant: a name in `ENCODERS`.
         refiner: 'deep_guided_filter' (trained) or 'fast_guided_filter' (no weights).
-        pretrained_backbone: start the encoder from its ImageNet weights (downloaded).
+        pretrained_backbone: start the encoder from its ImageNet weights: True downloads them from their publisher,
+            a path names a checkpoint in the publisher's format.
     Raises:
-        ValueError: for an unknown variant or refiner; the message lists the known ones.
+        ValueError: for an unknown variant or refiner; the message lists the known ones. Also for ImageNet weights of
+            another size; the message lists the first mismatching tensors.
     """
 
     def __init__(self, variant: str = 'mobilenetv3', refiner: str = 'deep_guided_filter',
-                 pretrained_backbone: bool = False):
+                 pretrained_backbone: bool | str | Path = False):
         super().__init__()
         if variant not in ENCODERS:
             raise ValueError(f'variant must be one of {", ".join(ENCODERS)}, got {variant!r}')
@@ -58,7 +61,7 @@ class MattingNetwork(nn.Module):
         self.variant, self.refiner_name = variant, refiner
         self.backbone = spec.build(pretrained_backbone)
         self.aspp = LRASPP(spec.channels[3], spec.aspp_channels)
-        self.decoder = RecurrentDecoder((*spec.channels[:3], spec.aspp_channels), spec.decoder_channels)
+        self.decoder = spec.decoder((*spec.channels[:3], spec.aspp_channels), spec.decoder_channels)
         self.project_mat = Projection(spec.decoder_channels[3], 4)
         self.project_seg = Projection(spec.decoder_channels[3], 1)
         self.refiner = REFINERS[refiner](spec.decoder_channels[3])
@@ -110,9 +113,14 @@ class MattingNetwork(nn.Module):
         return [self.refiner.coefficients(base_src, fgr, pha, hid), r1, r2, r3, r4]
 
     def describe(self) -> str:
-        """One line for logs: what was built."""
+        """One line for logs: what was built, in which form, and what the encoder adds about itself."""
         parameters = sum(p.numel() for p in self.parameters())
-        return f'{self.variant}, {self.refiner_name}, {parameters / 1e6:.2f} M parameters'
+        parts = [self.variant, self.refiner_name, f'{parameters / 1e6:.2f} M parameters']
+        if is_merged(self):
+            parts.append('merged')
+        if hasattr(self.backbone, 'describe'):
+            parts.append(self.backbone.describe())
+        return ', '.join(parts)
 
 
 def downsample(src: Tensor, ratio: float) -> Tensor:

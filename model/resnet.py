@@ -3,9 +3,12 @@
 Papers: Deep Residual Learning, arXiv 1512.03385; dilated as in Robust Video Matting, arXiv 2108.11515, section 4.
 """
 
+from pathlib import Path
+
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, resnet50
 
+from .imagenet import load_imagenet
 from .time_axis import fold_time, unfold_time
 
 
@@ -16,15 +19,16 @@ class ResNet50Encoder(nn.Module):
     matting weights were trained on plain RGB in [0, 1] and need it.
 
     Args:
-        pretrained: start from torchvision's ImageNet weights (downloaded to the torch hub cache).
+        pretrained: start from torchvision's ImageNet weights: True downloads them, a path names the file.
     """
 
-    def __init__(self, pretrained: bool = False):
+    def __init__(self, pretrained: bool | str | Path = False):
         super().__init__()
-        weights = ResNet50_Weights.IMAGENET1K_V1 if pretrained else None
-        trunk = resnet50(weights=weights, replace_stride_with_dilation=[False, False, True])
+        trunk = resnet50(replace_stride_with_dilation=[False, False, True])
         self.conv1, self.bn1, self.relu, self.maxpool = trunk.conv1, trunk.bn1, trunk.relu, trunk.maxpool
         self.layer1, self.layer2, self.layer3, self.layer4 = trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4
+        if pretrained:
+            load_imagenet(self, pretrained, ResNet50_Weights.IMAGENET1K_V1.url, unused=('fc.',))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, [T,] 3, H, W) RGB in [0, 1] -> features of 64, 256, 512, 2048 channels at strides 2, 4, 8, 16."""

@@ -4,8 +4,21 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import torch
 
 SHARED = Path(__file__).resolve().parents[2] / 'shared'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def one_thread():
+    """Tensors in tests are small: on a busy machine threads only wait for each other, many times longer than they work.
+
+    The variable is for commands that tests start.
+    """
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('OMP_NUM_THREADS', '1')
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -13,6 +13,8 @@ ALLOWED: dict[str, set[str]] = {
                     {'train', 'train_config', 'train_loss', 'training', 'dataset', 'model'}),
     'inference_utils': {'video'},
     'inference': {'inference_utils', 'video'},       # model only under `if __name__ == '__main__'`
+    'custom_inference': {'inference', 'model', 'video'}, 'inference_speed_test': {'benchmark', 'model', 'video'},
+    'benchmark': {'video'},
     'evaluation': {'inference_utils', 'video', 'evaluation', 'inference', 'model'},
     'export': {'model', 'inference_utils', 'video'},
     'demo': {'model', 'inference_utils', 'video', 'inference'},
@@ -32,9 +34,11 @@ def rule(path: Path) -> tuple[str, set[str]] | None:
 
 def imported(tree: ast.AST) -> set[str]:
     names = set()
+    guarded = {child for node in ast.walk(tree) if isinstance(node, ast.If) and '__main__' in ast.unparse(node.test)
+               for child in ast.walk(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and 'main' in ast.unparse(node.test):
-            node.body = []
+        if node in guarded:
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name.split('.')[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:

@@ -320,6 +320,8 @@ def test_preview(clip, tmp_path, checkpoint):
     (['in.mp4', '-o', 'old.mp4'], 'output old.mp4 exists: use --overwrite to replace it or --skip-existing'),
     (['in.mp4', '-o', '/proc/x/out.mp4'], 'cannot be written'),
     (['in.mp4', '--device', 'abacus'], 'device must be auto, cpu, cuda'),
+    (['in.mp4', '--report', 'nowhere/r.json'], 'nowhere/r.json.partial: No such file or directory'),
+    (['in.mp4', '--inference-size', '5'], '--inference-size must be at least 32 pixels, got 5'),
 ])
 def test_bad_input_is_one_line_and_exit_code_2(clip, tmp_path, monkeypatch, capsys, checkpoint, arguments, message):
     import re

@@ -2,24 +2,26 @@
 
 import argparse
 import json
-import signal
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from .background import FITS, LOOPS, parse_background
+from .batch import (
+    add_network_flags,
+    add_size_flags,
+    convert_one,
+    count_statuses,
+    exit_code,
+    network_settings,
+    run_command,
+)
 from .conversion import ConversionReport, open_reader
 from .formats import CODECS
 from .inputs import Input, default_output, expand_inputs, output_path
-from .matter import PRESETS, Matter, choose_device, choose_precision
+from .matter import Matter, choose_device, choose_precision
 from .outputs import OUTPUT_TYPES
-from .pipeline import StageError
 from .preview import write_preview
 
-EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)     # StageError is a RuntimeError
 KINDS = ('composition', 'alpha', 'foreground', 'rgba')
 
 
@@ -48,26 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument('--report', metavar='FILE', help='write what was done, with timings, as JSON')
     files.add_argument('--preview', metavar='PNG', help='write a contact sheet of several ratios instead of converting')
 
-    network = parser.add_argument_group('network')
-    network.add_argument('--checkpoint', default='default', help='default, rvm_mobilenetv3, rvm_resnet50, or a .pth or '
-                                                                 '.safetensors file (default: %(default)s)')
-    network.add_argument('--variant', help='only to check that the checkpoint is of this kind')
-    network.add_argument('--refiner', help='fast_guided_filter replaces a trained refiner')
-    network.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
-    network.add_argument('--precision', default='auto', choices=['auto', 'fp32', 'fp16', 'bf16'])
-    network.add_argument('--engine', default='torch', choices=['torch', 'openvino'], help='openvino: faster on CPUs')
-    network.add_argument('--seq-chunk', type=int, default=1, metavar='N', help='frames per call of the network')
-    network.add_argument('--num-workers', type=int, default=0, metavar='N', help='threads that read image folders')
-    network.add_argument('--reset-on-cut', action='store_true', help='forget the past at scene cuts')
-
-    size = parser.add_argument_group('size')
-    size.add_argument('--input-resize', type=int, nargs=2, metavar=('W', 'H'), help='resize every frame first')
-    size.add_argument('--downsample-ratio', default='auto', metavar='R', help='auto, or a number in (0, 1]')
-    size.add_argument('--preset', choices=sorted(PRESETS), default='portrait',
-                      help='full-body keeps more detail for small people (default: %(default)s)')
-    size.add_argument('--inference-size', type=int, metavar='N',
-                      help=f'long side inside the network in pixels, instead of a preset '
-                           f'({", ".join(f"{name}: {side}" for name, side in PRESETS.items())})')
+    add_network_flags(parser)
+    add_size_flags(parser)
 
     look = parser.add_argument_group('composition')
     look.add_argument('--background', metavar='WHAT', help='colour (name, #rrggbb or r,g,b), image, video, folder, or '
@@ -99,23 +83,7 @@ def main(load_network: Callable, convert_video: Callable, argv: list[str] | None
         Exit code: 0 done, 1 something failed on the way, 2 bad input, 130 interrupted.
     """
     args = build_parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        return run(args, load_network, convert_video)
-    except KeyboardInterrupt:
-        print('\ninterrupted: unfinished outputs were removed', file=sys.stderr)
-        return 130
-    except EXPECTED_ERRORS as error:
-        print(f'error: {_one_line(error)}', file=sys.stderr)
-        return 2
-
-
-def _terminate(signum, frame):
-    raise KeyboardInterrupt
-
-
-def _one_line(error: BaseException) -> str:
-    return ' '.join(str(error).split()) if not isinstance(error, OSError) or error.strerror is None else error.strerror
+    return run_command(lambda: run(args, load_network, convert_video))
 
 
 def run(args: argparse.Namespace, load_network: Callable, convert_video: Callable) -> int:
@@ -131,46 +99,51 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
         open_reader(clips[0].path)               # a bad input is known before weights are loaded
     model = load_network(args.checkpoint, args.variant, args.refiner, progress=not args.disable_progress)
     print(f'{args.checkpoint}: {model.describe()}; {device}, {str(dtype).removeprefix("torch.")}')
+    if args.engine == 'openvino':
+        model = Matter(model, device=device, dtype=dtype, engine='openvino').network      # compiled once for all clips
     if args.preview:
         write_preview(open_reader(clips[0].path), lambda ratio: Matter(model, ratio, device=device, dtype=dtype),
                       args.preview, settings['inference_size'])
         print(f'wrote {args.preview}')
         return 0
 
-    def convert(clip: Input, outputs: dict) -> ConversionReport:
-        return convert_video(model, clip.path, device=device, dtype=dtype, **outputs, **settings)
-    reports = [_convert_one(clip, outputs, args, convert) for clip, outputs in jobs]
-    if args.report:
-        Path(args.report).write_text(json.dumps([report.as_dict() for report in reports], indent=2, default=str) + '\n')
-    return _exit_code(reports)
+    def convert(clip: Input, outputs: dict[str, Path]) -> ConversionReport:
+        skip = args.skip_existing and all(path.exists() for path in outputs.values())
+        return convert_one(clip.path, outputs.values(), skip, lambda: convert_video(
+            model, clip.path, device=device, dtype=dtype, **outputs, **settings))
+    reports = []
+    write_report(args.report, reports)           # a name that cannot be written is known before the work
+    for clip, outputs in jobs:
+        reports.append(convert(clip, outputs))
+        write_report(args.report, reports)
+    if len(reports) > 1:
+        print(count_statuses(reports))
+    return exit_code(reports)
+
+
+def write_report(path: str | None, reports: list[ConversionReport]) -> None:
+    """Write all reports so far; the file is whole at every moment."""
+    if path is None:
+        return
+    partial = Path(path).with_name(f'{Path(path).name}.partial')
+    partial.write_text(json.dumps([report.as_dict() for report in reports], indent=2, default=str) + '\n')
+    partial.replace(path)
 
 
 def conversion_settings(args: argparse.Namespace) -> dict:
     """The arguments of convert_video that are the same for every clip; checked here, before slow work."""
-    ratio = None
-    if args.downsample_ratio != 'auto':
-        try:
-            ratio = float(args.downsample_ratio)
-        except ValueError:
-            ratio = -1.0
-        if not 0 < ratio <= 1:
-            raise ValueError(f'--downsample-ratio must be auto or a number in (0, 1], got {args.downsample_ratio}')
     pairs = [option.partition('=') for option in args.encoder_option]
     for key, equals, _ in pairs:
         if not key or not equals:
             raise ValueError(f'--encoder-option must be KEY=VALUE, got {key!r}')
-    if args.input_resize and min(args.input_resize) < 1:
-        raise ValueError(f'--input-resize must be two positive numbers, got {args.input_resize}')
     parse_background(args.background, args.background_fit, args.background_loop)
-    return {
-        'input_resize': tuple(args.input_resize) if args.input_resize else None, 'downsample_ratio': ratio,
-        'output_type': args.output_type, 'output_video_mbps': args.output_video_mbps, 'seq_chunk': args.seq_chunk,
-        'num_workers': args.num_workers, 'progress': not args.disable_progress, 'background': args.background,
+    return network_settings(args) | {
+        'output_type': args.output_type, 'output_video_mbps': args.output_video_mbps,
+        'progress': not args.disable_progress, 'background': args.background,
         'background_fit': args.background_fit, 'background_loop': args.background_loop,
         'premultiply': args.premultiply, 'audio': not args.no_audio, 'codec': args.codec, 'crf': args.crf,
         'encoder_options': {key: value for key, _, value in pairs}, 'frame_rate': args.frame_rate,
-        'start_number': args.start_number, 'inference_size': args.inference_size or PRESETS[args.preset],
-        'reset_on_cut': args.reset_on_cut, 'engine': args.engine, 'overwrite': args.overwrite,
+        'start_number': args.start_number, 'overwrite': args.overwrite,
     }
 
 
@@ -179,35 +152,3 @@ def name_outputs(args: argparse.Namespace, clip: Input, several: bool) -> dict[s
     templates = {f'output_{kind}': getattr(args, f'output_{kind}') for kind in KINDS}
     named = {key: output_path(template, clip, several) for key, template in templates.items() if template}
     return named or {'output_composition': default_output(clip)}
-
-
-def _convert_one(clip: Input, outputs: dict, args: argparse.Namespace, convert: Callable) -> ConversionReport:
-    """One clip; a failure is reported and does not stop the others."""
-    names = [str(path) for path in outputs.values()]
-    if args.skip_existing and all(Path(name).exists() for name in names):
-        print(f'{clip.path}: skipped, {", ".join(names)} exists')
-        return ConversionReport(str(clip.path), names, 'skipped')
-    started = time.perf_counter()
-    try:
-        report = convert(clip, outputs)
-    except EXPECTED_ERRORS as error:
-        status = 'failed' if isinstance(error, StageError) else 'bad input'
-        print(f'error: {clip.path}: {_one_line(error)}', file=sys.stderr)
-        return ConversionReport(str(clip.path), names, status, error=_one_line(error),
-                                seconds=time.perf_counter() - started)
-    for note in report.notes:
-        tqdm.write(f'note: {note}')
-    if report.error:
-        print(f'warning: {report.error}', file=sys.stderr)
-    print(f'{", ".join(names)}: {report.summary()}')
-    return report
-
-
-def _exit_code(reports: list[ConversionReport]) -> int:
-    """0 when everything is whole; 2 when the one input was bad; 1 when anything else failed or was damaged."""
-    statuses = [report.status for report in reports]
-    if len(reports) > 1:
-        print(', '.join(f'{statuses.count(status)} {status}' for status in dict.fromkeys(statuses)))
-    if statuses == ['bad input']:
-        return 2
-    return int(any(status not in ('done', 'skipped') for status in statuses))

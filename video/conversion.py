@@ -108,6 +108,9 @@ class Conversion:
         self.bar = tqdm(total=self.info.frame_count, unit='frame', dynamic_ncols=True,
                         disable=None if self.progress else True)      # None: silent where nobody watches
         pipeline = Pipeline(chunk=self.seq_chunk)
+        # Two teams of threads as large as the machine would wait for each other: rendering takes a quarter.
+        threads = torch.get_num_threads()
+        self.render_threads = max(1, threads // 4)
         try:
             pipeline.run(self._frames(), self._matte, {'render': self._render, 'encode': self._encode})
             closing = time.perf_counter()
@@ -118,6 +121,7 @@ class Conversion:
             raise
         finally:
             self.bar.close()
+            torch.set_num_threads(threads)
         return self._report(time.perf_counter() - started, pipeline.busy)
 
     def describe(self) -> str:
@@ -157,6 +161,7 @@ class Conversion:
 
     def _render(self, item: 'Predicted') -> Rendered:
         elapsed = (item.frame.pts - self.first_pts) * self.info.time_base
+        torch.set_num_threads(self.render_threads)      # of this thread; the network keeps all of its own
         with torch.inference_mode():
             return Rendered(item.index, item.frame.pts, self.renderer(item.prediction, item.frame.pixels, elapsed))
 

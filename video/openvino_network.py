@@ -1,5 +1,7 @@
 """A matting network run by OpenVINO (optional extra), the fastest CPU engine we know."""
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -64,8 +66,10 @@ class OpenVINONetwork(nn.Module):
         key = part, frame.shape
         if key not in self._compiled:
             example = (frame.contiguous(), *map(torch.from_numpy, self._zero_states(part, frame)))
-            converted = self._openvino.convert_model(self._parts[part], example_input=example,
-                                                     input=[tensor.shape for tensor in example])
+            with warnings.catch_warnings():      # tracing warns of Python checks on sizes, which are fixed here
+                warnings.simplefilter('ignore')
+                converted = self._openvino.convert_model(self._parts[part], example_input=example,
+                                                         input=[tensor.shape for tensor in example])
             self._compiled[key] = self._openvino.Core().compile_model(
                 converted, 'CPU', {'INFERENCE_PRECISION_HINT': self._hint, 'PERFORMANCE_HINT': 'LATENCY'})
         return self._compiled[key]

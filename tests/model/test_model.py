@@ -1,5 +1,7 @@
 """What every variant of the network must do, swept over the encoder table."""
 
+import re
+
 import pytest
 import torch
 
@@ -9,7 +11,13 @@ from model.model import downsample
 VARIANTS = sorted(ENCODERS)
 
 
-@pytest.fixture(scope='module', params=VARIANTS)
+def swept(variants: list[str]) -> list:
+    """Other sizes of a family, which differ in numbers alone, are left to `pytest -m slow`."""
+    return [pytest.param(name, marks=pytest.mark.slow) if re.search(r'_(s\d|[a-z]|small)$', name) else name
+            for name in variants]
+
+
+@pytest.fixture(scope='module', params=swept(VARIANTS))
 def network(request):
     torch.manual_seed(0)
     return MattingNetwork(request.param).eval()
@@ -42,7 +50,7 @@ def test_any_size_and_ratio(network, size, ratio):
         assert output.isfinite().all() and output.min() >= 0 and output.max() <= 1
 
 
-@pytest.mark.parametrize('variant', VARIANTS)
+@pytest.mark.parametrize('variant', swept(VARIANTS))
 def test_gradients_reach_every_parameter(variant):
     torch.manual_seed(0)
     network = MattingNetwork(variant).train()
@@ -57,7 +65,7 @@ def test_gradients_reach_every_parameter(variant):
 
 
 @pytest.mark.parametrize('refiner', sorted(REFINERS))
-@pytest.mark.parametrize('variant', VARIANTS)
+@pytest.mark.parametrize('variant', swept(VARIANTS))
 @torch.no_grad()
 def test_scripted_equals_eager(variant, refiner):
     torch.manual_seed(0)

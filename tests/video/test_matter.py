@@ -165,3 +165,19 @@ def test_automatic_choices():
 def test_one_pixel_frame(network):
     fgr, pha = Matter(network).step(np.zeros((1, 1, 3), np.uint8))
     assert fgr.shape == (3, 1, 1) and pha.shape == (1, 1, 1)
+
+
+@pytest.mark.parametrize('variant', ['mobilenetv3', 'resnet50', 'mobileone', 'mamba', 'unireplknet'])
+def test_every_kind_of_encoder(variant):
+    """Prepared (merged, folded, channels-last) equals the plain network, and bfloat16 stays finite and near."""
+    torch.manual_seed(0)
+    network = MattingNetwork(variant).eval()
+    prepared, quick = Matter(network, 0.5), Matter(network, 0.5, dtype=torch.bfloat16)
+    rec = [None] * 4
+    for pixels in CLIP[:2]:
+        src = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+        with torch.no_grad():
+            _, true_pha, *rec = network(src, *rec, 0.5)
+        torch.testing.assert_close(prepared.step(pixels)[1], true_pha[0], atol=1e-3, rtol=1e-2)
+        assert (quick.step(pixels)[1] - true_pha[0]).abs().mean() < 0.02
+    assert not any(getattr(block, 'merged', True) is False for block in prepared.network.modules())

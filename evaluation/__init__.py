@@ -1,0 +1,1 @@
+"""Metrics, test sets and reports for video matting."""

@@ -1,0 +1,14 @@
+"""Test set of RVM: imagematte subjects over a background video; see `released_sets`.
+
+python evaluation/generate_imagematte_with_background_video.py --imagematte-dir DIR --background-dir DIR --out-dir OUT
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+if __name__ == '__main__':
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))           # released command: run as a file
+    from evaluation.released_sets import imagematte
+    from evaluation.synthesis import command
+    sys.exit(command(partial(imagematte, video=True)))

@@ -1,0 +1,155 @@
+"""Run a matting network over the clips of a test set and save what the metrics read.
+
+Alpha and foreground are rounded to 8 bit. States are carried through a clip and fresh for each clip.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.weights import load_network
+
+from .tree import Clip, read_rgb, write_image
+
+Model = Callable[..., list[Tensor]]         # fgr, pha, *rec = model(src, *rec, downsample_ratio)
+
+
+@dataclass
+class Run:
+    """How a clip went. Seconds and peak memory are of the network alone, without reading and writing files.
+
+    Args:
+        seconds: per frame; the first one includes what a first call costs.
+        peak_mb: the process on a CPU (None where the system does not say), allocated tensors on a GPU.
+        fingerprint: of the source files that were matted.
+    """
+
+    width: int
+    height: int
+    downsample_ratio: float
+    seconds: list[float]
+    peak_mb: float | None = None
+    fingerprint: str = ''
+
+    @property
+    def fps(self) -> float:
+        """Of all frames but the first, which warms up; of the first if it is alone."""
+        rest = self.seconds[1:] or self.seconds
+        return len(rest) / sum(rest)
+
+
+def load_model(checkpoint: str, device: str = 'cpu', precision: str = 'float32') -> Model:
+    """A checkpoint name or path (see `model.weights`), or a TorchScript file (.torchscript, .pt).
+
+    Raises:
+        ValueError, FileNotFoundError, RuntimeError: as `load_network`; ValueError for formats it cannot run.
+    """
+    path = Path(checkpoint)
+    if path.suffix == '.onnx':
+        raise ValueError(f'{checkpoint}: ONNX files cannot be benchmarked yet; give the .pth or .safetensors file')
+    dtype = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}[precision]
+    if path.suffix in ('.torchscript', '.pt'):
+        if not path.is_file():
+            raise FileNotFoundError(f'{checkpoint}: no such file')
+        return torch.jit.load(checkpoint, map_location=device).eval()
+    return load_network(checkpoint).to(device, dtype).eval()
+
+
+def auto_ratio(h: int, w: int) -> float:
+    """The network's small frame has at most 512 pixels on its longer side."""
+    return min(512 / max(h, w), 1.)
+
+
+@torch.inference_mode()
+def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | None = None, device: str = 'cpu',
+                 dtype: torch.dtype = torch.float32, tick: Callable[[], object] = lambda: None) -> Run:
+    """Matte the frames of `clip`/com in order and write OUT/pha, OUT/fgr and OUT/run.json.
+
+    The folder appears under its name only when it is complete.
+
+    Args:
+        downsample_ratio: None for `auto_ratio`.
+    Raises:
+        ValueError: no frames, a damaged one, sizes that change, or an answer that is not finite.
+    """
+    frames = clip.frames('com')
+    if not frames:
+        raise ValueError(f'no source frames: expected {clip.folder / "com"}/<frame>.png or .jpg')
+    partial = out.with_name(f'{out.name}.partial.clip')
+    shutil.rmtree(partial, ignore_errors=True)
+    for kind in ('pha', 'fgr'):
+        (partial / kind).mkdir(parents=True)
+    reset_peak_memory(device)
+    try:
+        run = _run_frames(model, frames, partial, downsample_ratio, device, dtype, tick)
+        run.peak_mb, run.fingerprint = peak_memory(device), clip.fingerprint('com')
+        (partial / 'run.json').write_text(json.dumps(asdict(run)) + '\n')
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return run
+
+
+def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_ratio: float | None, device: str,
+                dtype: torch.dtype, tick: Callable[[], object]) -> Run:
+    """The frames of one clip through the network, in order, each written as soon as it is there."""
+    rec: list[Tensor | None] = [None] * 4
+    size, seconds = None, []
+    for name, path in frames.items():
+        image = read_rgb(path)
+        size = size or image.shape
+        if image.shape != size:
+            raise ValueError(f'{path} is {image.shape[1]}x{image.shape[0]}, the first frame {size[1]}x{size[0]}')
+        ratio = downsample_ratio or auto_ratio(*size[:2])
+        src = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].to(dtype) / 255
+        start = time.perf_counter()
+        fgr, pha, *rec = model(src, *rec, ratio)
+        if device != 'cpu':
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+        for kind, x in (('pha', pha), ('fgr', fgr)):
+            if not torch.isfinite(x).all():
+                raise ValueError(f'frame {name}: the network answered values that are not finite numbers in {kind}')
+            write_image(folder / kind / f'{name}.png', to_bytes(x[0]))
+        tick()
+    return Run(size[1], size[0], ratio, seconds)
+
+
+def to_bytes(x: Tensor):
+    """(C, H, W) in [0, 1] -> (H, W) or (H, W, 3) uint8, rounded."""
+    x = (x.float() * 255).round().clamp(0, 255).byte().cpu()
+    return x[0].numpy() if x.size(0) == 1 else x.permute(1, 2, 0).contiguous().numpy()
+
+
+def read_run(out: Path, clip: Clip) -> Run | None:
+    """Of a clip predicted earlier from the same source files; None if there is none."""
+    path = out / 'run.json'
+    run = Run(**json.loads(path.read_text())) if path.is_file() else None
+    return run if run and run.fingerprint == clip.fingerprint('com') else None
+
+
+def reset_peak_memory(device: str) -> None:
+    """Start measuring. Linux forgets the peak of a process when 5 is written to clear_refs."""
+    if device != 'cpu':
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == 'linux':
+        Path('/proc/self/clear_refs').write_text('5')
+
+
+def peak_memory(device: str) -> float | None:
+    """Megabytes since `reset_peak_memory`: allocated tensors on a GPU, the whole process on a CPU."""
+    if device != 'cpu':
+        return torch.cuda.max_memory_allocated() / 2 ** 20
+    if sys.platform != 'linux':
+        return None
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith('VmHWM:'))

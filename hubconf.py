@@ -1,0 +1,65 @@
+"""Doors of torch.hub.
+
+    model = torch.hub.load(REPOSITORY, 'mobilenetv3')                                   # our weights
+    model = torch.hub.load(REPOSITORY, 'resnet50', pretrained='rvm_resnet50')           # official RVM weights, GPL-3.0
+    convert_video = torch.hub.load(REPOSITORY, 'converter')
+
+A new network is one line below. Every name here without an underscore is a door.
+"""
+
+dependencies = ['torch', 'torchvision', 'safetensors']       # of the networks; `converter` says itself what it misses
+
+
+def _door(variant: str, own_weights: str | None = None, published: str | None = None, name: str | None = None):
+    """The entry point of one network.
+
+    Args:
+        variant: a name in `model.ENCODERS`.
+        name: of the door, where it differs from the variant.
+        own_weights: the checkpoint that pretrained=True stands for, or None when we have none.
+        published: the name of official weights (GPL-3.0), or None.
+    """
+    official = f'{published!r} (official weights, GPL-3.0), ' if published else ''
+
+    def door(pretrained: bool | str = True, progress: bool = True, refiner: str | None = None):
+        from model import MattingNetwork
+        from model.weights import load_network
+        if pretrained is False or pretrained is None:
+            return MattingNetwork(variant, refiner or 'deep_guided_filter')
+        if pretrained is True and own_weights is None:
+            raise ValueError(f'pretrained must be {official}the path of a checkpoint, or False for {variant}: '
+                             'it has no weights of our own that True could stand for')
+        return load_network(own_weights if pretrained is True else pretrained, variant, refiner, progress)
+    door.__name__ = door.__qualname__ = name or variant
+    door.__doc__ = f"""Matting network with the {variant} encoder.
+
+    Args:
+        pretrained: {'True (our own weights), ' if own_weights else ''}{official}the path of a .pth or .safetensors
+            file, or False for random weights.
+        progress: show downloads.
+        refiner: 'deep_guided_filter' or 'fast_guided_filter'; None reads it from the weights.
+    Returns:
+        On the CPU; in eval mode with weights, ready to use, and in train mode without.
+    """
+    return door
+
+
+mobilenetv3 = _door('mobilenetv3', own_weights='default', published='rvm_mobilenetv3')
+resnet50 = _door('resnet50', published='rvm_resnet50')
+mobileone_rvm = _door('mobileone', name='mobileone_rvm')
+mamba_rvm = _door('mamba', name='mamba_rvm')
+unireplknet_rvm = _door('unireplknet', name='unireplknet_rvm')
+
+
+def converter():
+    """The function `convert_video`, see inference.py.
+
+    Raises:
+        RuntimeError: a package it needs is missing; the message has the install line.
+    """
+    try:
+        from inference import convert_video
+    except ModuleNotFoundError as error:
+        raise RuntimeError(f'converter needs the package {error.name}, which is not installed: '
+                           'pip install av opencv-python-headless numpy pillow tqdm') from error
+    return convert_video

@@ -1,0 +1,224 @@
+"""Frames per second, latency, peak memory and energy: of the network alone, or of the whole conversion of a video.
+
+    python inference_speed_test.py                                        mobilenetv3 at 1920x1080
+    python inference_speed_test.py --all --resolution 3840 2160           every encoder, one table
+    python inference_speed_test.py --end-to-end --baseline                the converter beside the plain way
+
+Without --checkpoint the weights are random, which changes nothing about the speed.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')     # as inference.py runs
+
+import cv2
+import numpy as np
+import torch
+
+from benchmark.end_to_end import time_end_to_end
+from benchmark.machine import describe_machine
+from benchmark.network import count_multiply_adds, matter_step, network_step, time_step
+from model import ENCODERS, REFINERS, MattingNetwork
+from model.weights import load_network
+from video.batch import EXPECTED_ERRORS, one_line, parse_ratio, run_command
+from video.conversion import open_reader
+from video.matter import PRECISIONS, auto_ratio, choose_device, choose_precision
+
+RESOLUTION = 1920, 1080
+PRECISION_NAMES = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}      # as RVM's speed test spells them
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='inference_speed_test.py', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    network = parser.add_argument_group('network')
+    network.add_argument('--model-variant', choices=list(ENCODERS), help='default: mobilenetv3')
+    network.add_argument('--all', action='store_true', help='every variant, each in a process of its own')
+    network.add_argument('--checkpoint', help='name or path, as in inference.py; default: random weights')
+    network.add_argument('--refiner', choices=list(REFINERS), help='default: deep_guided_filter')
+    network.add_argument('--disable-refiner', action='store_true', help='stop at the small size')
+    network.add_argument('--script', action='store_true', help='as frozen TorchScript')
+    network.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
+    network.add_argument('--precision', default='auto', choices=['auto', *PRECISIONS, *PRECISION_NAMES])
+    network.add_argument('--engine', default='torch', choices=['torch', 'openvino'],
+                         help='openvino: times Matter.step, from an integer frame to full-size results')
+    frame = parser.add_argument_group('frames')
+    frame.add_argument('--resolution', type=int, nargs=2, metavar=('W', 'H'),
+                       help=f'default: that of --sequence, or {RESOLUTION[0]} {RESOLUTION[1]}')
+    frame.add_argument('--downsample-ratio', default='auto', metavar='R', help='auto, or a number in (0, 1]')
+    frame.add_argument('--sequence', metavar='FRAME', help='an image, or a video or folder whose first frame is used; '
+                                                           'default: noise')
+    frame.add_argument('--iterations', type=int, default=100, metavar='N',
+                       help='timed frames; the length of the clip with --end-to-end (default: %(default)s)')
+    frame.add_argument('--warm-up', type=int, default=10, metavar='N', help='frames before (default: %(default)s)')
+    whole = parser.add_argument_group('whole conversion')
+    whole.add_argument('--end-to-end', action='store_true',
+                       help='convert a generated clip to a composition in H.264 at 4 Mbit/s')
+    whole.add_argument('--baseline', action='store_true',
+                       help='also convert it plainly: float32, one frame after the other, no concurrency')
+    whole.add_argument('--repeats', type=int, default=1, metavar='N', help='runs, of which the median counts')
+    whole.add_argument('--seq-chunk', type=int, default=1, metavar='N', help='frames per call of the network')
+    parser.add_argument('--output-json', type=Path, metavar='FILE', help='write everything as JSON')
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns 0 done, 1 a variant of --all failed, 2 bad input, 130 interrupted."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: run(args))
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be, before slow work."""
+    for flag, least in (('iterations', 1), ('warm_up', 0), ('repeats', 1), ('seq_chunk', 1)):
+        if getattr(args, flag) < least:
+            raise ValueError(f'--{flag.replace("_", "-")} must be at least {least}, got {getattr(args, flag)}')
+    if args.resolution and min(args.resolution) < 1:
+        raise ValueError(f'--resolution must be two positive numbers, got {args.resolution}')
+    if args.all and (args.checkpoint or args.model_variant):
+        raise ValueError('--all measures every variant with random weights: leave out --checkpoint and --model-variant')
+    if args.baseline and not args.end_to_end:
+        raise ValueError('--baseline compares conversions: add --end-to-end')
+    if args.end_to_end:
+        _refuse(args, '--end-to-end', 'sequence', 'disable_refiner', 'script')
+    if args.engine == 'openvino':
+        _refuse(args, '--engine openvino', 'disable_refiner', 'script')
+    if args.output_json and not args.output_json.resolve().parent.is_dir():
+        raise FileNotFoundError(f'--output-json {args.output_json}: the folder does not exist')
+
+
+def _refuse(args: argparse.Namespace, reason: str, *flags: str) -> None:
+    given = [f'--{flag.replace("_", "-")}' for flag in flags if getattr(args, flag)]
+    if given:
+        raise ValueError(f'{given[0]} cannot be combined with {reason}: leave one of them out')
+
+
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    parse_ratio(args.downsample_ratio)
+    args.precision = PRECISION_NAMES.get(args.precision, args.precision)
+    device = choose_device(args.device)
+    choose_precision(args.precision, device)
+    machine = describe_machine(device)
+    print(f'{machine["name"]}, {machine["cores"]} cores, {machine["threads"]} threads, torch {machine["torch"]}')
+    results, failed = [], 0
+    for variant in list(ENCODERS) if args.all else [args.model_variant]:
+        try:
+            results.append(_in_own_process(args, variant) if args.all else measure(args, variant))
+        except EXPECTED_ERRORS as error:
+            if not args.all:
+                raise
+            failed += 1
+            print(f'error: {variant}: {one_line(error)}', file=sys.stderr)
+    if results:
+        report(results)
+    if args.output_json:
+        settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+        args.output_json.write_text(json.dumps({'machine': machine, 'settings': settings, 'results': results},
+                                               indent=2) + '\n')
+    return int(failed > 0)
+
+
+def _in_own_process(args: argparse.Namespace, variant: str) -> dict:
+    """Peak memory of a process never falls, so every variant gets its own."""
+    with ProcessPoolExecutor(1, get_context('spawn')) as pool:
+        return pool.submit(measure, args, variant).result()
+
+
+def build_network(args: argparse.Namespace, variant: str | None) -> MattingNetwork:
+    """The network in eval mode, with parallel branches merged where the variant has them."""
+    if args.checkpoint:
+        network = load_network(args.checkpoint, variant, args.refiner)
+    else:
+        network = MattingNetwork(variant or 'mobilenetv3', args.refiner or 'deep_guided_filter').eval()
+    if importlib.util.find_spec('model.reparameterize') is None:
+        return network
+    from model.reparameterize import reparameterize_model
+    return reparameterize_model(network)
+
+
+def first_frame(args: argparse.Namespace) -> np.ndarray:
+    """(H, W, 3) uint8 or uint16: the frame of --sequence, or noise."""
+    if args.sequence is None:
+        width, height = args.resolution or RESOLUTION
+        return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    pixels = next(iter(open_reader(args.sequence))).pixels
+    return cv2.resize(pixels, tuple(args.resolution), interpolation=cv2.INTER_AREA) if args.resolution else pixels
+
+
+def measure(args: argparse.Namespace, variant: str | None) -> dict:
+    """Everything about one network, as plain values."""
+    device = choose_device(args.device)
+    dtype = choose_precision(args.precision, device)
+    pixels = first_frame(args)
+    height, width = pixels.shape[:2]
+    ratio = parse_ratio(args.downsample_ratio) or auto_ratio(width, height)
+    if min(width, height) * ratio < 1:
+        raise ValueError(f'--downsample-ratio {ratio:g} leaves no pixel of a {width}x{height} frame: use a larger one')
+    network = build_network(args, variant)
+    inner = int(width * ratio), int(height * ratio)
+    result = {
+        'variant': network.variant, 'refiner': None if args.disable_refiner else network.refiner_name,
+        'parameters': sum(parameter.numel() for parameter in network.parameters()),
+        'multiply_adds': count_multiply_adds(network, *inner),
+        'resolution': [width, height], 'downsample_ratio': ratio, 'internal_size': list(inner),
+        'device': str(device), 'precision': str(dtype).removeprefix('torch.'), 'engine': args.engine,
+    }
+    if args.end_to_end:
+        with tempfile.TemporaryDirectory(prefix='inference_speed_test_') as folder:
+            return result | asdict(time_end_to_end(network, Path(folder), (width, height), ratio, device, dtype,
+                                                   args.engine, args.iterations, args.repeats, args.seq_chunk,
+                                                   args.baseline))
+    torch.backends.cudnn.benchmark = True     # all frames have one size: cuDNN may choose, as in RVM's speed test
+    if args.engine == 'torch':
+        measured, step = network_step(network, pixels, ratio, device, dtype, not args.disable_refiner, args.script)
+    else:
+        measured, step = matter_step(network, pixels, ratio, device, dtype, args.engine)
+    return result | asdict(time_step(measured, step, device, args.iterations, args.warm_up))
+
+
+COLUMNS = {      # key of a result -> title and format
+    'variant': ('variant', '{}'), 'parameters': ('parameters', '{:,}'), 'multiply_adds': ('multiply-adds', '{:,}'),
+    'fps': ('fps', '{:.2f}'), 'latency_median_ms': ('median ms', '{:.1f}'), 'latency_p95_ms': ('p95 ms', '{:.1f}'),
+    'baseline_fps': ('baseline fps', '{:.2f}'), 'speed_up': ('speed-up', '{:.2f}x'),
+    'start_up_seconds': ('start-up s', '{:.1f}'), 'peak_memory_mb': ('peak MB', '{:.0f}'),
+    'energy_per_frame_j': ('J per frame', '{:.2f}'),
+}
+
+
+def report(results: list[dict]) -> None:
+    """Print what was measured."""
+    first = results[0]
+    size, inner = 'x'.join(map(str, first['resolution'])), 'x'.join(map(str, first['internal_size']))
+    measured = first.get('measured') or f'end to end, {first["frames"]} frames, median of {len(first["fps_of_runs"])}'
+    print(f'{size}, inside the network {inner} (ratio {first["downsample_ratio"]:.3g}), {first["device"]}, '
+          f'{first["precision"]}, {first["engine"]}; {measured}')
+    columns = {key: column for key, column in COLUMNS.items() if any(result.get(key) is not None for result in results)}
+    rows = [[title for title, _ in columns.values()]]
+    rows += [[form.format(result[key]) if result.get(key) is not None else '-' for key, (_, form) in columns.items()]
+             for result in results]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print('  '.join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    for result in results:
+        if 'stage_seconds' in result:
+            stages = ', '.join(f'{name} {seconds:.1f}' for name, seconds in result['stage_seconds'].items())
+            print(f'{result["variant"]}: busy seconds of each stage: {stages} (they overlap)')
+    on_gpu = first['device'].startswith('cuda')
+    print(f'peak memory: {"held by PyTorch on the GPU" if on_gpu else "resident memory of the whole process"}; '
+          f'multiply-adds: convolutions and matrix products at the size inside the network')
+    available = first['energy_per_frame_j'] is not None
+    print(f'energy: {"" if available else "not available, "}{first["energy_source"]}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

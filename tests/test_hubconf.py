@@ -1,0 +1,94 @@
+"""The doors of torch.hub, opened the way users open them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import hubconf
+from model import ENCODERS, MattingNetwork
+from model import weights as model_weights
+from model.weights import save_network
+
+ROOT = str(Path(__file__).resolve().parents[1])
+DOORS = {name: door for name, door in vars(hubconf).items() if callable(door) and not name.startswith('_')}
+NETWORKS = sorted(DOORS.keys() - {'converter'})
+
+
+def load(name: str, **arguments):
+    return torch.hub.load(ROOT, name, source='local', trust_repo=True, **arguments)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A checkpoint of random weights and the network it was saved from."""
+    network = MattingNetwork('mobilenetv3', 'fast_guided_filter')
+    save_network(network, tmp_path / 'random.safetensors')
+    return tmp_path / 'random.safetensors', network
+
+
+def test_every_door_is_a_network_or_the_converter():
+    assert set(NETWORKS) == {'mobilenetv3', 'resnet50', 'mobileone_rvm', 'mamba_rvm', 'unireplknet_rvm'}
+    assert {name.removesuffix('_rvm') for name in NETWORKS} <= set(ENCODERS) and 'converter' in DOORS
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_without_weights(name):
+    model = load(name, pretrained=False, progress=False)
+    assert isinstance(model, MattingNetwork) and model.variant == name.removesuffix('_rvm') and model.training
+    assert DOORS[name].__name__ == name and f'the {model.variant} encoder' in DOORS[name].__doc__
+
+
+def test_weights_from_a_file(saved):
+    path, network = saved
+    model = load('mobilenetv3', pretrained=str(path))
+    assert not model.training and model.refiner_name == 'fast_guided_filter'
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), network.state_dict().values(),
+                                                 strict=True))
+
+
+def test_true_means_our_default_weights(saved, monkeypatch, tmp_path):
+    path, network = saved
+    monkeypatch.setattr(model_weights, 'DEFAULT_WEIGHTS', path)
+    assert torch.equal(load('mobilenetv3').project_mat.conv.weight, network.project_mat.conv.weight)
+    monkeypatch.setattr(model_weights, 'DEFAULT_WEIGHTS', tmp_path / 'none.safetensors')
+    with pytest.raises(FileNotFoundError, match='no weights of its own yet .* rvm_mobilenetv3'):
+        load('mobilenetv3')
+
+
+def test_weights_that_do_not_exist(saved):
+    with pytest.raises(ValueError, match=r"pretrained must be 'rvm_resnet50' .*GPL-3.0.* for resnet50"):
+        load('resnet50')
+    with pytest.raises(ValueError, match='is a mobilenetv3 network, asked for resnet50'):
+        load('resnet50', pretrained=str(saved[0]))
+
+
+def test_published_weights_by_name(monkeypatch, saved):
+    asked = []
+
+    def download_once(url, file_name, title, progress):
+        asked.append((file_name, progress))
+        return saved[0]
+    monkeypatch.setattr(model_weights, 'download_once', download_once)
+    load('mobilenetv3', pretrained='rvm_mobilenetv3', progress=False)
+    assert asked == [('rvm_mobilenetv3.pth', False)]
+
+
+def test_converter():
+    from inference import convert_video
+    assert load('converter') is convert_video
+
+
+def test_converter_without_its_packages(monkeypatch):
+    for name in [name for name in sys.modules if name == 'inference' or name.split('.')[0] == 'video']:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, 'av', None)
+    with pytest.raises(RuntimeError, match='converter needs the package av.*pip install av'):
+        load('converter')
+
+
+def test_real_weights(shared):
+    model = load('mobilenetv3', pretrained=str(shared / 'weights' / 'rvm_mobilenetv3_fgf_dequantised.pth'))
+    fgr, pha, *rec = model(torch.zeros(1, 3, 64, 64))
+    assert pha.shape == (1, 1, 64, 64) and len(rec) == 4
