@@ -1,11 +1,15 @@
 """Data for training: sets under one root, random but reproducible items, and tools that make and check them."""
 
-from .crop import random_crop
-from .draws import SeededDataset, item_draws
-from .matting import MATTING_SETS, MattingDataset, matting_dataset
-from .paths import data_paths
-from .segmentation import segmentation_image_dataset
-from .youtubevis import segmentation_video_dataset
+from importlib import import_module
 
-__all__ = ['MATTING_SETS', 'MattingDataset', 'SeededDataset', 'data_paths', 'item_draws', 'matting_dataset',
-           'random_crop', 'segmentation_image_dataset', 'segmentation_video_dataset']
+_MODULES = {'MATTING_SETS': 'matting', 'MattingDataset': 'matting', 'matting_dataset': 'matting',
+            'SeededDataset': 'draws', 'item_draws': 'draws', 'data_paths': 'paths', 'random_crop': 'crop',
+            'segmentation_image_dataset': 'segmentation', 'segmentation_video_dataset': 'youtubevis'}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str):
+    """Loaded at first use: the tools here (make_mattes in every worker, synthetic) then start without torch."""
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'.{_MODULES[name]}', __name__), name)

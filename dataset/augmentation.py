@@ -164,7 +164,7 @@ def motion_blur(draws: random.Random, *clips: Tensor) -> list[Tensor]:
 def _blur(frame: Tensor, sigma: float) -> Tensor:
     # made odd; a reflected border cannot be wider than the frame
     kernel = min(int(2 * sigma) | 1, 2 * min(frame.shape[-2:]) - 1)
-    return frame if kernel == 1 else TF.gaussian_blur(frame, kernel, sigma)
+    return frame if kernel == 1 else TF.gaussian_blur(frame, kernel, sigma).clamp_(0, 1)
 
 
 def pause(draws: random.Random, *clips: Tensor) -> list[Tensor]:

@@ -6,8 +6,9 @@ The released code seeds nothing.
 
 import random
 
+import cv2
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 
 class SeededDataset(Dataset):
@@ -33,6 +34,8 @@ class SeededDataset(Dataset):
 
     def draws(self, index: int) -> random.Random:
         """The generator of item `index` in this epoch."""
+        if get_worker_info() is not None:
+            cv2.setNumThreads(0)  # the loader's workers are the threads
         return item_draws(self.seed, 0 if self.fixed else self.epoch, index)
 
 

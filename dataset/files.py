@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -64,7 +65,7 @@ def read_picture(path: Path, mode: str, size: int | None = None) -> np.ndarray:
 
     Args:
         mode: 'RGB' -> (H, W, 3), 'L' -> (H, W), 'RGBA' -> (H, W, 4); uint8. An alpha of 16 bits is rounded to 8.
-        size: shrink by bicubic filtering so that the shorter side has `size` pixels; never enlarge.
+        size: shrink so that the shorter side has `size` pixels; never enlarge.
     Raises:
         UnreadableFrame: missing, damaged, cut off, or no alpha channel where one is needed.
     """
@@ -72,19 +73,18 @@ def read_picture(path: Path, mode: str, size: int | None = None) -> np.ndarray:
         with Image.open(path) as image:
             turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             full = image.size
-            if size is not None:  # JPEG decodes to 1/2, 1/4, 1/8 for a fraction of the time; twice the target is kept
-                scale = 2 * size / min(full)
+            if size is not None:  # JPEG decodes to 1/2, 1/4, 1/8 for a fraction of the time, never below the target
+                scale = size / min(full)
                 image.draft(mode if mode != 'RGBA' else 'RGB', (int(full[0] * scale) + 1, int(full[1] * scale) + 1))
             if mode == 'RGBA' and 'A' not in image.getbands() and 'transparency' not in image.info:
                 raise UnreadableFrame(path, f'has no alpha channel (mode {image.mode})')
             image = ImageOps.exif_transpose(image)
             if image.mode.startswith('I'):  # 16 bits: convert() would clip them
                 image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
-            image = image.convert(mode)
+            pixels = np.asarray(image.convert(mode))
             target = shrunk_size(full[::-1] if turned else full, size)
-            if size is not None and image.size != target:
-                image = image.resize(target, Image.Resampling.BICUBIC)
-            return np.asarray(image)
+            # area means where the release takes PIL's bicubic filter: a tenth of the time, and no ringing around alpha
+            return pixels if image.size == target else cv2.resize(pixels, target, interpolation=cv2.INTER_AREA)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableFrame(path, str(error) or type(error).__name__) from error
 

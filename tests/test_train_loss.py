@@ -165,7 +165,7 @@ def test_perceptual_term(monkeypatch):
 def test_vgg_is_cut_after_its_activations(monkeypatch):
     import torchvision.models
     build = torchvision.models.vgg16
-    monkeypatch.setattr(torchvision.models, 'vgg16', lambda weights: build(weights=None))
+    monkeypatch.setattr(torchvision.models, 'vgg16', lambda weights: build(weights=None, init_weights=False))
     train_loss.vgg_stages.cache_clear()
     stages = train_loss.vgg_stages(torch.device('cpu'), torch.float32)
     x, shapes = torch.rand(1, 3, 33, 47), []

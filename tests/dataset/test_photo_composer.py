@@ -1,0 +1,142 @@
+"""Batches composed from photos on the device."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import functional as TF
+
+from dataset.photo_bank import PhotoBank, load_backgrounds
+from dataset.photo_composer import ComposerConfig, PhotoComposer, frame_grid, gaussian_blur, sample
+from dataset.synthetic import figure
+
+QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), person_motion=0, bend=0, camera_motion=0,
+                       background_motion=0, generated=0, color_jitter=0, defocus=0, blur=0, noise=0, grayscale=0,
+                       pause=0)
+BUSY = ComposerConfig(size=24, seq_length=3, people=(0.3, 0.4, 0.3), generated=0.5, defocus=1, blur=0.5, noise=1,
+                      grayscale=0.3, pause=0.5)
+
+
+def pictures(count=3, w=120, h=160):
+    for number in range(count):
+        yield figure(number, 0, w, h)
+
+
+@pytest.fixture(scope='module')
+def bank():
+    return PhotoBank.from_pictures(pictures(), canvas=(64, 48))
+
+
+@pytest.fixture(scope='module')
+def backgrounds():
+    return torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_bank(bank):
+    assert len(bank) == 3 and [list(level.shape) for level in bank.levels] == [[3, 4, 64, 48], [3, 4, 32, 24],
+                                                                               [3, 4, 16, 12]]
+    assert all(level.dtype == torch.uint8 for level in bank.levels) and bank.cut.all()  # the figure has no legs
+    for (left, top, right, bottom), level in zip(bank.boxes.tolist(), bank.levels[0]):
+        rows, columns = (torch.nonzero(level[3].amax(dim) > 40).squeeze(1) for dim in (1, 0))
+        assert abs(rows[0] - top) <= 2 and abs(columns[0] - left) <= 2 and abs(columns[-1] + 1 - right) <= 2
+        assert bottom <= 64.01
+
+
+def test_bank_from_folders(paths, tmp_path):
+    roles = paths['imagematte']['train']
+    assert len(PhotoBank.from_folders(roles['fgr'], roles['pha'])) == 2
+    assert len(PhotoBank.from_folders(paths['photomatte85']['train']['rgba'])) == 2
+    assert load_backgrounds(paths['background_images']['train']['dir'], 16).shape == (2, 3, 16, 16)
+    (tmp_path / 'broken.jpg').write_text('')
+    with pytest.raises(FileNotFoundError, match='no readable pictures in'):
+        load_backgrounds(tmp_path)
+    Image.new('RGBA', (9, 9)).save(tmp_path / 'empty.png')
+    (tmp_path / 'broken.jpg').unlink()
+    with pytest.raises(ValueError, match='no photo shows a person'):
+        PhotoBank.from_folders(tmp_path)
+
+
+@pytest.mark.parametrize('config', [QUIET, BUSY, replace(BUSY, seq_length=1), replace(BUSY, size=7)])
+def test_shapes_and_ranges(bank, backgrounds, config):
+    T, S = config.seq_length, config.size
+    composer = PhotoComposer(bank, backgrounds, config)
+    for index in range(3):
+        for clip, C in zip(composer.batch(index, 5), (3, 1, 3)):
+            assert clip.shape == (5, T, C, S, S) and clip.dtype == torch.float32
+            assert clip.min() >= 0 and clip.max() <= 1 and torch.isfinite(clip).all()
+    assert PhotoComposer(bank, None, config).batch(0, 2)[2].std() > 0  # every background generated
+
+
+def test_batches_depend_on_seed_epoch_and_index_alone(bank, backgrounds):
+    composer, other = (PhotoComposer(bank, backgrounds, BUSY, seed=5) for _ in range(2))
+    whole = list(composer.batches(epoch=1, steps=3, batch_size=2))
+    resumed = list(other.batches(epoch=1, steps=3, batch_size=2, start=2))
+    assert all(torch.equal(a, b) for a, b in zip(whole[2], resumed[0]))
+    for changed in (composer.batch(1, 2, 1), composer.batch(2, 2, 0),
+                    PhotoComposer(bank, backgrounds, BUSY, seed=6).batch(2, 2, 1)):
+        assert not torch.equal(changed[1], whole[2][1])
+
+
+def test_still_person_fills_the_frame(bank, backgrounds):
+    fgr, pha, bgr = PhotoComposer(bank, backgrounds, QUIET).batch(0, 8)
+    assert torch.equal(pha[:, 0], pha[:, 3]) and torch.equal(bgr[:, 0], bgr[:, 3])
+    assert (pha.amax((1, 2, 3, 4)) > 0.9).all() and (pha.mean((1, 2, 3, 4)) > 0.1).all()
+    assert (pha[:, 0, 0, -1].amax(-1) > 0.5).all()  # cut by the photo's edge: goes on to the edge of the frame
+
+
+def test_motion_moves(bank, backgrounds):
+    _, pha, bgr = PhotoComposer(bank, backgrounds, replace(QUIET, person_motion=1)).batch(0, 6)
+    assert not torch.equal(pha[:, 0], pha[:, 3]) and torch.equal(bgr[:, 0], bgr[:, 3])
+    _, pha, bgr = PhotoComposer(bank, backgrounds, replace(QUIET, camera_motion=1)).batch(0, 6)
+    assert not torch.equal(pha[:, 0], pha[:, 3]) and not torch.equal(bgr[:, 0], bgr[:, 3])
+    _, pha, bgr = PhotoComposer(bank, backgrounds, replace(QUIET, bend=1)).batch(0, 6)
+    assert not torch.equal(pha[:, 0], pha[:, 3]) and torch.equal(bgr[:, 0], bgr[:, 3])
+
+
+def test_people_are_laid_one_behind_the_other(backgrounds):
+    """Composited whole equals composited one by one, for people of plain colour."""
+    pha = np.zeros((40, 40), np.uint8)
+    pha[5:35, 10:30] = 128
+    plain = PhotoBank.from_pictures([(np.full((40, 40, 3), value, np.uint8), pha) for value in (60, 200)], (32, 32))
+    config = replace(QUIET, people=(0., 0., 1.))
+    fgr, pha, _ = PhotoComposer(plain, backgrounds, config).batch(0, 6)
+    inside = pha > 0.01
+    assert fgr[inside.expand_as(fgr)].min() > 50 / 255 and fgr[inside.expand_as(fgr)].max() < 201 / 255
+    levels = {round(1 - 0.5 ** n, 2) for n in (1, 2, 3)}
+    assert any(abs(pha.max().item() - level) < 0.03 for level in levels) and pha.max() > 0.6
+
+
+def test_sampling_at_identity_is_exact():
+    picture = torch.randint(0, 255, (2, 4, 8, 8), dtype=torch.uint8)
+    grid = frame_grid(torch.eye(3).expand(2, 3, 3, 3), 8, torch.device('cpu'))
+    clip = sample(picture, grid, 'zeros')
+    torch.testing.assert_close(clip, (picture.float() / 255)[:, None].expand(2, 3, 4, 8, 8), atol=1e-5, rtol=0)
+
+
+def test_blur_equals_torchvision():
+    clip = torch.rand(3, 2, 3, 20, 20)
+    sigma = torch.tensor([1.5, 0.8, 0.3])
+    blurred = gaussian_blur(clip, sigma)
+    for i in range(3):
+        size = 2 * math.ceil(2.5 * 1.5) + 1
+        torch.testing.assert_close(blurred[i], TF.gaussian_blur(clip[i], size, float(sigma[i])), atol=1e-5, rtol=0)
+    assert torch.equal(gaussian_blur(clip, torch.zeros(3)), clip)
+
+
+def test_config_checks_itself():
+    with pytest.raises(ValueError, match='size and seq_length must be at least 1, got 0 and 8'):
+        ComposerConfig(size=0)
+    with pytest.raises(ValueError, match='people must be probabilities that sum to 1'):
+        ComposerConfig(people=(0.5, 0.2))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+def test_parameters_are_the_same_on_the_gpu(bank, backgrounds):
+    quiet = replace(QUIET, person_motion=1, camera_motion=1)
+    for a, b in zip(PhotoComposer(bank, backgrounds, quiet).batch(0, 4),
+                    PhotoComposer(bank, backgrounds, quiet, device='cuda').batch(0, 4)):
+        torch.testing.assert_close(a, b.cpu(), atol=1e-2, rtol=0)
