@@ -49,7 +49,8 @@ def test_one_clip_is_learnt(tmp_path):
         for _ in range(60):
             trainer.iterate()
             trainer.step += 1
-        numbers, _ = validate(trainer.network, {'lr': ValidationSet(clip, 1., clips=1)}, matting_loss, CPU, trainer.autocast)
+        numbers, _ = validate(trainer.network, {'lr': ValidationSet(clip, 1., clips=1)}, matting_loss, CPU,
+                              trainer.autocast)
         trainer.network.train()
         mad.append(numbers['valid_lr_mad'])
         if mad[-1] < 0.01:
