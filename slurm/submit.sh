@@ -11,7 +11,7 @@ shift
 mkdir -p "$LOGS"
 name=$(basename "$job" .sbatch)
 options=(--job-name "$name" --chdir "$REPOSITORY" --time "$TIME_LIMIT" --cpus-per-task "$CPUS_PER_NODE"
-         --output "$LOGS/$name-%A_%a.out" --export ALL)
+         --output "$LOGS/$name-$([ -n "${ARRAY:-}" ] && echo %A_%a || echo %j).out" --export ALL)
 if grep -q srun "$job"; then
     options+=(--nodes "$NODES" --ntasks-per-node 1 --signal "B:USR1@$SIGNAL_BEFORE")
 fi

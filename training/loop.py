@@ -238,10 +238,10 @@ class Trainer:
         Returns:
             Settings that differ from that run's, as 'name: before -> now'.
         Raises:
-            ValueError: the state belongs to another network.
+            ValueError: the state belongs to another network or optimizer.
         """
         before, now = state['config'], asdict(self.config)
-        for name in ('model_variant', 'refiner'):
+        for name in ('model_variant', 'refiner', 'optimizer'):
             if before[name] != now[name]:
                 raise ValueError(f'the state belongs to a run with {name} {before[name]}, this one has {now[name]}: '
                                  'name another --checkpoint-dir')

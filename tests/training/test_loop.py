@@ -186,6 +186,8 @@ def test_state_of_another_network_is_refused(tmp_path):
     state = toy_trainer(toy_config(tmp_path)).state_dict()
     with pytest.raises(ValueError, match='model_variant mobilenetv3, this one has resnet50.*--checkpoint-dir'):
         toy_trainer(toy_config(tmp_path, model_variant='resnet50')).load_state_dict(state)
+    with pytest.raises(ValueError, match='optimizer adam, this one has adamw'):
+        toy_trainer(toy_config(tmp_path, optimizer='adamw')).load_state_dict(state)
 
 
 def test_changed_settings_are_named(tmp_path):
