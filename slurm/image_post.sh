@@ -9,6 +9,10 @@
 set -euo pipefail
 : "${TARGET:=/opt/matting}" "${SOURCE:=/opt/matting_source}" "${TORCH_INDEX:=}" "${WITH_MAMBA:=0}" "${SYSTEM:=1}"
 
+if [ "$WITH_MAMBA" = 1 ] && ! command -v nvcc > /dev/null; then
+    echo 'WITH_MAMBA=1 needs nvcc: build from a CUDA devel image' >&2
+    exit 2
+fi
 if [ "$SYSTEM" = 1 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update
@@ -25,9 +29,8 @@ if [ -n "$TORCH_INDEX" ]; then
 fi
 pip install -r "$SOURCE/requirements.txt"
 if [ "$WITH_MAMBA" = 1 ]; then
-    command -v nvcc > /dev/null || { echo 'WITH_MAMBA=1 needs nvcc: build from a CUDA devel image' >&2; exit 2; }
     pip install setuptools wheel ninja packaging
     CAUSAL_CONV1D_FORCE_BUILD=TRUE pip install --no-build-isolation causal-conv1d
-    MAMBA_FORCE_BUILD=TRUE pip install --no-build-isolation mamba-ssm
+    MAMBA_FORCE_BUILD=TRUE pip install --no-build-isolation -r "$SOURCE/requirements_mamba.txt"
 fi
 "$TARGET/bin/python" "$SOURCE/image_test.py"

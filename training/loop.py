@@ -103,9 +103,9 @@ class Trainer:
             self.step += 1
             self.epoch_step += 1
             if self.ranks.any(self.stop.received is not None):
-                self.log.say(f'{self.stop.received.name if self.stop.received else "signal on another rank"}: saved '
-                             f'after step {self.step}, go on with --resume auto')
                 self.save()
+                name = self.stop.received.name if self.stop.received else 'signal on another rank'
+                self.log.say(f'{name}: saved after step {self.step}, go on with --resume auto')
                 self.ranks.any(False)       # nobody leaves before the files are whole
                 return False
             if self.step % self.config.checkpoint_save_interval == 0:

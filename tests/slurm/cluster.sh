@@ -10,7 +10,8 @@ start() {
     chmod 755 /run/munge
     if ! pgrep -x munged > /dev/null; then
         runuser -u munge -- munged
-        pgrep -x munged > "$folder/munged.pid"
+        sleep 1                                  # it forks twice; the first process is gone by then
+        cp /run/munge/munged.pid "$folder/munged.pid"
     fi
     cat > "$folder/slurm.conf" <<EOF
 ClusterName=test
@@ -33,7 +34,7 @@ SlurmctldPidFile=$folder/slurmctld.pid
 SlurmdPidFile=$folder/slurmd.pid
 SlurmctldLogFile=$folder/log/slurmctld.log
 SlurmdLogFile=$folder/log/slurmd.log
-NodeName=localhost NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=4000
+NodeName=localhost NodeAddr=127.0.0.1 CPUs=$(nproc --all) RealMemory=4000
 PartitionName=all Nodes=localhost Default=YES MaxTime=INFINITE State=UP
 EOF
     export SLURM_CONF=$folder/slurm.conf

@@ -41,7 +41,7 @@ def cluster(tmp_path_factory):
 
 
 def submit(job, *arguments, **settings):
-    environment = os.environ | {'GPUS_PER_NODE': '0', 'CPUS_PER_NODE': '2', 'REPOSITORY': str(ROOT),
+    environment = os.environ | {'GPUS_PER_NODE': '0', 'CPUS_PER_NODE': '1', 'REPOSITORY': str(ROOT),
                                 'VENV': str(Path(sys.executable).parents[1])} | settings
     result = subprocess.run(['bash', str(ROOT / 'slurm/submit.sh'), job, *map(str, arguments)], env=environment,
                             check=True, capture_output=True, text=True, timeout=60)
