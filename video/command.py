@@ -17,7 +17,7 @@ from .batch import (
 )
 from .conversion import ConversionReport, open_reader
 from .formats import CODECS
-from .inputs import Input, default_output, expand_inputs, output_path
+from .inputs import Input, default_output, expand_inputs, is_batch, output_path
 from .matter import Matter, choose_device, choose_precision
 from .outputs import OUTPUT_TYPES
 from .preview import write_preview
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
     settings = conversion_settings(args)
     device = choose_device(args.device)
     dtype = choose_precision(args.precision, device)
-    jobs = [(clip, name_outputs(args, clip, several=len(clips) > 1)) for clip in clips]
+    jobs = [(clip, name_outputs(args, clip, is_batch(sources, clips), len(clips) > 1)) for clip in clips]
     if len(clips) == 1:
         open_reader(clips[0].path)               # a bad input is known before weights are loaded
     model = load_network(args.checkpoint, args.variant, args.refiner, progress=not args.disable_progress)
@@ -147,8 +147,8 @@ def conversion_settings(args: argparse.Namespace) -> dict:
     }
 
 
-def name_outputs(args: argparse.Namespace, clip: Input, several: bool) -> dict[str, Path]:
+def name_outputs(args: argparse.Namespace, clip: Input, batch: bool, several: bool) -> dict[str, Path]:
     """Output arguments of convert_video for one clip."""
     templates = {f'output_{kind}': getattr(args, f'output_{kind}') for kind in KINDS}
-    named = {key: output_path(template, clip, several) for key, template in templates.items() if template}
+    named = {key: output_path(template, clip, batch, several) for key, template in templates.items() if template}
     return named or {'output_composition': default_output(clip)}

@@ -67,10 +67,15 @@ def _unique_names(paths: list[Path]) -> list[str]:
             for index, name in enumerate(names)]
 
 
-def output_path(template: str | Path, clip: Input, several: bool) -> Path:
+def is_batch(sources: list[str | Path], clips: list[Input]) -> bool:
+    """Whether outputs are named per clip: several clips, or a folder or pattern that happens to hold one."""
+    return len(clips) > 1 or clips[0].path != Path(sources[0])
+
+
+def output_path(template: str | Path, clip: Input, batch: bool, several: bool) -> Path:
     """The name of an output of one clip.
 
-    '{name}' is replaced by the clip's name. With several clips and no '{name}', the output is a folder that gets one
+    '{name}' is replaced by the clip's name. In a batch, a name without '{name}' and suffix is a folder that gets one
     entry a clip: a PNG for an image, a PNG sequence for a folder of images, an .mp4 for a video.
 
     Raises:
@@ -79,9 +84,11 @@ def output_path(template: str | Path, clip: Input, several: bool) -> Path:
     text = str(template)
     if '{name}' in text:
         return Path(text.replace('{name}', clip.name))
-    if not several:
+    if not batch:
         return Path(text)
     if is_video_path(text) or is_image_path(text):
+        if not several:
+            return Path(text)
         raise ValueError(f'{text} would be written once for every input: use a folder, or {{name}} in the file name')
     if clip.path.is_dir():
         return Path(text) / clip.name

@@ -1,0 +1,74 @@
+"""Which clips names stand for, and what their outputs are called."""
+
+from pathlib import Path
+
+import pytest
+
+from video.inputs import default_output, expand_inputs, is_batch, output_path
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ('a2.mp4', 'a10.mp4', 'notes.txt', 'day/a2.mp4', 'day/frames/2.png', 'day/frames/10.png', 'one.jpg'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b'')
+    return tmp_path
+
+
+def relative(clips, root) -> list[str]:
+    return [clip.path.relative_to(root).as_posix() for clip in clips]
+
+
+@pytest.mark.parametrize('source, recursive, expected', [
+    ('a2.mp4', False, ['a2.mp4']),
+    ('a*.mp4', False, ['a2.mp4', 'a10.mp4']),
+    ('*', False, ['a2.mp4', 'a10.mp4', 'day/a2.mp4', 'one.jpg']),
+    ('day', False, ['day/a2.mp4']),
+    ('day/frames', False, ['day/frames']),
+    ('day', True, ['day/a2.mp4', 'day/frames']),
+    ('missing.mp4', False, ['missing.mp4']),
+])
+def test_what_a_name_stands_for(tree, source, recursive, expected):
+    assert relative(expand_inputs([tree / source], recursive), tree) == expected
+
+
+def test_each_clip_once_under_a_name_of_its_own(tree):
+    clips = expand_inputs([tree / 'a2.mp4', tree / 'day', tree / 'a*.mp4'])
+    assert relative(clips, tree) == ['a2.mp4', 'day/a2.mp4', 'a10.mp4']
+    assert [clip.name for clip in clips] == [f'{tree.name}_a2', 'day_a2', 'a10']
+
+
+@pytest.mark.parametrize('source, template, expected', [
+    ('a2.mp4', 'out', 'out'), ('a2.mp4', 'out.mov', 'out.mov'), ('a2.mp4', '{name}.mov', 'a2.mov'),
+    ('day', 'out', 'out/a2.mp4'),           # a folder that happens to hold one clip is still a batch
+    ('day', 'out.mov', 'out.mov'),
+    ('day/frames', 'out', 'out'), ('one.jpg', 'out.png', 'out.png'),
+])
+def test_output_of_one_clip(tree, source, template, expected):
+    sources = [tree / source]
+    clips = expand_inputs(sources)
+    assert output_path(template, clips[0], is_batch(sources, clips), several=False) == Path(expected)
+
+
+def test_outputs_of_several_clips(tree):
+    sources = [tree / 'a10.mp4', tree / 'day' / 'frames', tree / 'one.jpg']
+    clips = expand_inputs(sources)
+    assert is_batch(sources, clips)
+    names = [output_path('out', clip, batch=True, several=True) for clip in clips]
+    assert names == [Path('out/a10.mp4'), Path('out/frames'), Path('out/one.png')]
+    with pytest.raises(ValueError, match='would be written once for every input: use a folder, or {name}'):
+        output_path('out.mov', clips[0], batch=True, several=True)
+
+
+def test_default_output_stands_beside_the_input(tree):
+    clips = expand_inputs([tree / 'a2.mp4', tree / 'day/frames', tree / 'one.jpg'])
+    names = [default_output(clip).name for clip in clips]
+    assert names == ['a2_composition.mp4', 'frames_composition', 'one_composition.png']
+
+
+def test_nothing_to_convert(tree):
+    (tree / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='a folder of images .* or of videos, found neither; --recursive'):
+        expand_inputs([tree / 'empty'])
+    with pytest.raises(FileNotFoundError, match='no file matches this pattern'):
+        expand_inputs([tree / '*.avi'])
