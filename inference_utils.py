@@ -15,7 +15,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from video.background import parse_background
@@ -101,8 +100,3 @@ class ImageSequenceWriter(TensorWriter):
 
     def _depth(self, C: int, H: int, W: int) -> int:
         return 8
-
-
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 or uint16 -> (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / float(np.iinfo(pixels.dtype).max)

@@ -18,8 +18,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from video.matter import auto_ratio
+
 from .plots import label
-from .predict import Model, auto_ratio, load_model, to_bytes
+from .predict import Model, load_model, to_bytes
 from .tree import list_frames, read_alpha, read_rgb
 
 
@@ -75,7 +77,7 @@ class Network:
     def matte(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) -> fgr (H, W, 3), pha (H, W), uint8. Frames must come in order."""
         src = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255
-        fgr, pha, *self.rec = self.model(src, *self.rec, self.ratio or auto_ratio(*image.shape[:2]))
+        fgr, pha, *self.rec = self.model(src, *self.rec, self.ratio or auto_ratio(*image.shape[1::-1]))
         return to_bytes(fgr[0]), to_bytes(pha[0])
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from model.weights import load_network
+from video.matter import auto_ratio
 
 from .tree import Clip, read_rgb, write_image
 
@@ -63,11 +64,6 @@ def load_model(checkpoint: str, device: str = 'cpu', precision: str = 'float32')
     return load_network(checkpoint).to(device, dtype).eval()
 
 
-def auto_ratio(h: int, w: int) -> float:
-    """The network's small frame has at most 512 pixels on its longer side."""
-    return min(512 / max(h, w), 1.)
-
-
 @torch.inference_mode()
 def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | None = None, device: str = 'cpu',
                  dtype: torch.dtype = torch.float32, tick: Callable[[], object] = lambda: None) -> Run:
@@ -109,7 +105,7 @@ def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_
         size = size or image.shape
         if image.shape != size:
             raise ValueError(f'{path} is {image.shape[1]}x{image.shape[0]}, the first frame {size[1]}x{size[0]}')
-        ratio = downsample_ratio or auto_ratio(*size[:2])
+        ratio = downsample_ratio or auto_ratio(*size[1::-1])
         src = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].to(dtype) / 255
         start = time.perf_counter()
         fgr, pha, *rec = model(src, *rec, ratio)

@@ -69,8 +69,6 @@ class ImageSequenceReader:
     """
 
     damage = ''
-    metadata: dict[str, str] = {}
-    has_audio = False
 
     def __init__(self, path: str | Path, frame_rate: Fraction | float = 30, num_workers: int = 0):
         self.path, self.notes, self._num_workers = Path(path), [], num_workers

@@ -42,8 +42,6 @@ class VideoReader:
             self._frame_count = stream.frames or None
             self.duration = self._declared_duration(container, stream)
             self._info = self._read_info(stream, first)
-            self.metadata = dict(container.metadata)
-            self.has_audio = bool(container.streams.audio)
 
     @property
     def info(self) -> StreamInfo:

@@ -169,7 +169,7 @@ def test_frame_size_must_not_change(trees, tmp_path):
 
 
 def test_ratio_and_bytes():
-    assert auto_ratio(288, 512) == 1 and auto_ratio(1080, 1920) == 512 / 1920 and auto_ratio(100, 60) == 1
+    assert auto_ratio(512, 288) == 1 and auto_ratio(1920, 1080) == 512 / 1920 and auto_ratio(60, 100) == 1
     assert to_bytes(torch.tensor([[[0., .9999, .5]]])).tolist() == [[0, 255, 128]]                # rounded
     assert to_bytes(torch.zeros(3, 4, 5)).shape == (4, 5, 3)
 
