@@ -124,6 +124,7 @@ class Trainer:
         if self.config.segmentation:
             tag = 'seg_video' if self.step % 2 == 0 else 'seg_image'
             losses |= self.step_segmentation(getattr(self.streams, tag).take(self.config.accumulate), tag)
+        self.updater.ema.update()
         return losses
 
     def step_matting(self, clips: list, downsample_ratio: float, tag: str) -> Terms:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from .distributed import Ranks
 from .ema import Ema
 
+# child of the network -> whose learning rate it takes
 GROUPS = {'backbone': 'backbone', 'aspp': 'aspp', 'decoder': 'decoder', 'project_mat': 'decoder',
-          'project_seg': 'decoder', 'refiner': 'refiner'}  # child of the network -> whose learning rate it takes
+          'project_seg': 'decoder', 'coarse': 'decoder', 'refiner': 'refiner'}
 Terms = dict[str, Tensor]
 
 

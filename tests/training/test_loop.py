@@ -67,6 +67,24 @@ def csv_of(trainer):
     return [row for row in read_scalars(trainer.log.path) if not any(part in row['name'] for part in timing)]
 
 
+def test_averaged_weights_follow_every_iteration(tmp_path):
+    trainer = toy_trainer(toy_config(tmp_path, ema=0.75, epoch_end=1))
+    average = {name: value.clone() for name, value in trainer.network.named_parameters()}
+    iterate = trainer.iterate
+
+    def following():
+        losses = iterate()
+        for name, value in trainer.network.named_parameters():
+            average[name].data.lerp_(value.data, 0.25)
+        return losses
+
+    trainer.iterate = following
+    finished(trainer)
+    saved = torch.load(trainer.checkpoints.folder / 'epoch-0.pth', weights_only=True)
+    for name, value in average.items():
+        torch.testing.assert_close(saved[name], value.data, msg=name)
+
+
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_signal_saves_and_leaves(tmp_path, number):
     whole = finished(toy_trainer(toy_config(tmp_path / 'whole')))
