@@ -125,13 +125,19 @@ class RecurrentDecoder(nn.Module):
         """src (B, [T,] 3, H, W), features at strides 2..16, states -> [hid (B, [T,] d0, H, W), r1, r2, r3, r4]."""
         s0, T = fold_time(src)
         s1 = pool_half(s0)
+        x, r2, r3, r4 = self.to_stride_4(s1, f2, f3, f4, T, r2, r3, r4)
+        x, r1 = self.decode1(x, fold_time(f1)[0], s1, T, r1)
+        return [unfold_time(self.decode0(x, s0), T), r1, r2, r3, r4]
+
+    def to_stride_4(self, s1: Tensor, f2: Tensor, f3: Tensor, f4: Tensor, T: int, r2: Tensor | None, r3: Tensor | None,
+                    r4: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The first three steps: source at stride 2 (B*T, 3, H/2, W/2) -> (B*T, d2, H/4, W/4), r2, r3, r4."""
         s2 = pool_half(s1)
         s3 = pool_half(s2)
         x, r4 = self.decode4(fold_time(f4)[0], T, r4)
         x, r3 = self.decode3(x, fold_time(f3)[0], s3, T, r3)
         x, r2 = self.decode2(x, fold_time(f2)[0], s2, T, r2)
-        x, r1 = self.decode1(x, fold_time(f1)[0], s1, T, r1)
-        return [unfold_time(self.decode0(x, s0), T), r1, r2, r3, r4]
+        return x, r2, r3, r4
 
 
 def pool_half(x: Tensor) -> Tensor:
