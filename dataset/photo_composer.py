@@ -16,6 +16,7 @@ from torch import Tensor
 from . import colour
 from .draws import item_draws, torch_generator
 from .easing import CURVES, linear, progress
+from .jpeg import jpeg
 from .photo_bank import PhotoBank
 
 EASINGS = [linear] * 8 + CURVES  # linear one time in five
@@ -28,18 +29,21 @@ class ComposerConfig:
     size: int = 256
     seq_length: int = 8
     people: tuple[float, ...] = (0.7, 0.2, 0.1)  # probability of one, two, three people
+    empty: float = 0.03                          # nobody at all
     upper_body: float = 0.5                      # framed as by a web camera, else head to foot
     person_motion: float = 0.9                   # per person
     bend: float = 0.5                            # per person: a smooth field that swings, limbs are not rigid
     camera_motion: float = 0.3                   # people and background together
     background_motion: float = 0.3
-    generated: float = 0.15                      # of the backgrounds
+    generated: float = 0.1                       # of the backgrounds
+    objects: float = 0.5                         # something that is not a person, between background and people
     color_jitter: float = 0.5                    # per person, and background
     defocus: float = 0.3                         # background only
     blur: float = 0.05                           # people and background
     noise: float = 0.15
     grayscale: float = 0.02
     pause: float = 0.03
+    compressed: float = 0.2                      # the composition, as by JPEG
 
     def __post_init__(self):
         if self.size < 1 or self.seq_length < 1:
@@ -89,6 +93,23 @@ class PhotoComposer:
             clip[chosen] = colour.grey(clip[chosen]).expand(-1, -1, 3, -1, -1)
         return self._pause(draw, fgr, pha, bgr)
 
+    @torch.no_grad()
+    def compositions(self, index: int, batch_size: int, epoch: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch as a camera would deliver it: src, fgrs (B, T, 3, S, S), phas (B, T, 1, S, S). Some are compressed,
+        which the truth is not."""
+        fgr, pha, bgr = self.batch(index, batch_size, epoch)
+        src = bgr.lerp(fgr, pha)
+        draws = item_draws(self.seed, epoch, index)
+        draws.getrandbits(200)  # beyond those of the batch itself
+        draw = Draw(torch_generator(draws), torch_generator(draws, self.device), self.device)
+        quality = draw.uniform(batch_size, 25, 90)
+        chosen = draw.chosen(batch_size, self.config.compressed)
+        if len(chosen):
+            at = draw.move(chosen)
+            T = src.size(1)
+            src[at] = jpeg(src[at].flatten(0, 1), quality[chosen].repeat_interleave(T)).unflatten(0, (-1, T))
+        return src, fgr, pha
+
     # ------------------------------------------------------------------------------------------------------- people
 
     def _people(self, draw: 'Draw', B: int, camera: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,6 +140,7 @@ class PhotoComposer:
             both = front + behind
             mixed = (fgr[at] * front + colours * behind) / both.clamp(min=1e-3)
             fgr[at], pha[at] = torch.where(both > 1e-3, mixed, fgr[at]), both
+        pha[draw.move(draw.chosen(B, config.empty))] = 0
         return fgr.clamp_(0, 1), pha.clamp_(0, 1)
 
     def _window(self, draw: 'Draw', picked: Tensor, upper: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -180,15 +202,7 @@ class PhotoComposer:
     def _background(self, draw: 'Draw', B: int, camera: Tensor) -> Tensor:
         """(B, T, 3, S, S), mirrored at its borders so that no motion shows an edge."""
         config = self.config
-        pictures = self.backgrounds
-        generated = draw.uniform(B) < config.generated
-        if pictures is None:
-            source = self._generate(draw, B)
-        else:
-            source = pictures[draw.move(draw.integers(B, len(pictures)))]
-            new = torch.nonzero(generated).squeeze(1)
-            if len(new):
-                source[draw.move(new)] = self._generate(draw, len(new))
+        source = self._pictures(draw, B)
         zoom = 1 / draw.uniform((B, 1), 1, 1.8)
         centre = draw.uniform((B, 2), -1, 1) * (1 - zoom)
         zoom = zoom * torch.stack([draw.sign(B), torch.ones(B)], 1)
@@ -196,7 +210,43 @@ class PhotoComposer:
         grid = grid * draw.move(zoom)[:, None, None, None] + draw.move(centre)[:, None, None, None]
         if source.size(-1) >= 4 * config.size:  # small frames would alias
             source = F.avg_pool2d(source.float(), source.size(-1) // (2 * config.size)).round().to(torch.uint8)
-        return self._jitter(draw, sample(source, grid, 'reflection'))
+        return self._add_objects(draw, self._jitter(draw, sample(source, grid, 'reflection')), camera)
+
+    def _pictures(self, draw: 'Draw', B: int) -> Tensor:
+        """(B, 3, h, w) uint8, real or generated."""
+        generated = draw.uniform(B) < self.config.generated
+        if self.backgrounds is None:
+            return self._generate(draw, B)
+        pictures = self.backgrounds[draw.move(draw.integers(B, len(self.backgrounds)))]
+        new = torch.nonzero(generated).squeeze(1)
+        if len(new):
+            pictures[draw.move(new)] = self._generate(draw, len(new))
+        return pictures
+
+    def _add_objects(self, draw: 'Draw', bgr: Tensor, camera: Tensor) -> Tensor:
+        """Things with the outline of somebody, turned and bent, and the surface of another background.
+
+        Without them a network learns that whatever stands out of the background is a person.
+        """
+        B = len(bgr)
+        there = draw.chosen(B, self.config.objects)
+        angle, scale = draw.uniform(B, -math.pi, math.pi), draw.uniform(B, 0.7, 2.2)
+        cos, sin, zero, one = scale * angle.cos(), scale * angle.sin(), torch.zeros(B), torch.ones(B)
+        x, y = draw.uniform((2, B), -0.8, 0.8)
+        place = torch.stack([cos, -sin, -cos * x + sin * y, sin, cos, -sin * x - cos * y, zero, zero, one], -1)
+        moving = place.view(B, 1, 3, 3) @ self._motion(draw, B, self.config.person_motion) @ camera
+        fields, swing = self._bend(draw, B)
+        outlines = self.photos.levels[1][draw.move(draw.integers(B, len(self.photos)))[draw.move(there)], 3:]
+        surfaces = self._pictures(draw, len(there))
+        if not len(there):
+            return bgr
+        at = draw.move(there)
+        grid = frame_grid(moving[there], self.config.size, self.device)
+        grid += draw.move(swing[there])[..., None, None, None] * fields[at][:, None]
+        alpha = sample(outlines, grid, 'zeros')
+        surface = self._jitter(draw, sample(surfaces, grid, 'reflection'))
+        bgr[at] = bgr[at].lerp(surface, alpha)
+        return bgr
 
     def _generate(self, draw: 'Draw', B: int) -> Tensor:
         """(B, 3, side, side) uint8: a colour, and smooth to fine variations of random strength around it."""

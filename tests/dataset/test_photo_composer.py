@@ -13,11 +13,11 @@ from dataset.photo_bank import PhotoBank, load_backgrounds
 from dataset.photo_composer import ComposerConfig, PhotoComposer, frame_grid, gaussian_blur, sample
 from dataset.synthetic import figure
 
-QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), person_motion=0, bend=0, camera_motion=0,
-                       background_motion=0, generated=0, color_jitter=0, defocus=0, blur=0, noise=0, grayscale=0,
-                       pause=0)
-BUSY = ComposerConfig(size=24, seq_length=3, people=(0.3, 0.4, 0.3), generated=0.5, defocus=1, blur=0.5, noise=1,
-                      grayscale=0.3, pause=0.5)
+QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), empty=0, compressed=0, objects=0, person_motion=0, bend=0,
+                       camera_motion=0, background_motion=0, generated=0, color_jitter=0, defocus=0, blur=0, noise=0,
+                       grayscale=0, pause=0)
+BUSY = ComposerConfig(size=24, seq_length=3, people=(0.3, 0.4, 0.3), empty=0, compressed=0.5, objects=0.5,
+                      generated=0.5, defocus=1, blur=0.5, noise=1, grayscale=0.3, pause=0.5)
 
 
 def pictures(count=3, w=120, h=160):
@@ -140,3 +140,31 @@ def test_parameters_are_the_same_on_the_gpu(bank, backgrounds):
     for a, b in zip(PhotoComposer(bank, backgrounds, quiet).batch(0, 4),
                     PhotoComposer(bank, backgrounds, quiet, device='cuda').batch(0, 4)):
         torch.testing.assert_close(a, b.cpu(), atol=1e-2, rtol=0)
+
+
+def test_empty_scenes(bank, backgrounds):
+    composer = PhotoComposer(bank, backgrounds, replace(QUIET, empty=0.3))
+    shown = torch.cat([composer.batch(index, 32)[1].amax((1, 2, 3, 4)) for index in range(4)])
+    assert 0.15 < (shown == 0).float().mean() < 0.45
+
+
+def test_compositions(bank, backgrounds):
+    fgr, pha, bgr = PhotoComposer(bank, backgrounds, QUIET).batch(0, 8)
+    exact = fgr * pha + bgr * (1 - pha)
+    src, same_fgr, same_pha = PhotoComposer(bank, backgrounds, QUIET).compositions(0, 8)
+    assert torch.allclose(src, exact, atol=1e-6) and torch.equal(fgr, same_fgr) and torch.equal(pha, same_pha)
+    composer = PhotoComposer(bank, backgrounds, replace(QUIET, compressed=0.5))
+    src = composer.compositions(0, 8)[0]
+    changed = (src - exact).abs().amax((1, 2, 3, 4)) > 1e-3   # of whole clips, not of single frames
+    assert 0 < changed.sum() < 8 and (src - exact).abs().mean() < 0.1
+    assert torch.equal(src, composer.compositions(0, 8)[0])
+
+
+def test_objects_are_not_people(bank, backgrounds):
+    plain = PhotoComposer(bank, backgrounds, QUIET).batch(0, 16)
+    fgr, pha, bgr = PhotoComposer(bank, backgrounds, replace(QUIET, objects=0.5)).batch(0, 16)
+    assert torch.equal(fgr, plain[0]) and torch.equal(pha, plain[1])   # people are drawn before
+    share = PhotoComposer(bank, backgrounds, replace(QUIET, objects=1.)).batch(0, 16)[2]
+    without = PhotoComposer(bank, backgrounds, replace(QUIET, objects=0.)).batch(0, 16)[2]
+    covered = ((share - without).abs().amax(2) > 0.02).float().mean((1, 2, 3))
+    assert (covered > 0.01).float().mean() > 0.7 and covered.mean() < 0.6   # parts of most backgrounds, never all

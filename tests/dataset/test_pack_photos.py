@@ -1,0 +1,66 @@
+"""dataset/pack_photos.py: what the composer sees is the same, within the noise of JPEG."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dataset.pack_photos import main
+from dataset.photo_bank import PhotoBank, load_backgrounds
+from dataset.synthetic import figure, scenery
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name in ('mattes/fgr', 'mattes/pha', 'pictures'):
+        (tmp_path / name).mkdir(parents=True)
+    for number in range(3):
+        fgr, pha = figure(number, 0, 300, 900)
+        cv2.imwrite(str(tmp_path / f'mattes/fgr/{number}.png'), fgr[..., ::-1])
+        cv2.imwrite(str(tmp_path / f'mattes/pha/{number}.png'), pha)
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f'pictures/{number}.png'), scenery(number, 0, 700, 600)[..., ::-1])
+    return tmp_path
+
+
+def run(folders, *more):
+    return main([str(folders / 'mattes'), str(folders / 'pictures'), str(folders / 'packed'), *more])
+
+
+def test_the_bank_is_the_same(folders, capsys):
+    assert run(folders, '--background-skip-every', '2') == 0
+    whole = PhotoBank.from_folders(folders / 'mattes/fgr', folders / 'mattes/pha')
+    packed = PhotoBank.from_folders(folders / 'packed/fgr', folders / 'packed/pha')
+    assert torch.equal(whole.cut, packed.cut)
+    torch.testing.assert_close(whole.boxes, packed.boxes, atol=3, rtol=0)
+    difference = (whole.levels[1].float() - packed.levels[1].float()).abs()[:, :, :, 40:-40]
+    assert difference.mean() < 3
+    scenes = load_backgrounds(folders / 'packed/backgrounds', 64)
+    expected = load_backgrounds(folders / 'pictures', 64)[1::2]
+    assert len(scenes) == 2 and (scenes.float() - expected.float()).abs().mean() < 3
+    assert 'MB' in capsys.readouterr().out
+
+
+def test_empty_mattes_are_named_and_left_out(folders, capsys):
+    cv2.imwrite(str(folders / 'mattes/pha/1.png'), np.zeros((900, 300), np.uint8))
+    assert run(folders) == 0
+    assert 'left out: 1.png: alpha shows nobody' in capsys.readouterr().err
+    assert sorted(path.name for path in (folders / 'packed/pha').iterdir()) == ['0.png', '2.png']
+
+
+@pytest.mark.parametrize('wrong, message', [
+    (['--quality', '0'], '--quality must be in 1..100, got 0'),
+    (['--background-skip-every', '1'], '--background-skip-every must be 0 or at least 2, got 1'),
+])
+def test_bad_input(folders, wrong, message, capsys):
+    assert run(folders, *wrong) == 2
+    assert message in capsys.readouterr().err and not list(folders.glob('packed*'))
+
+
+def test_nothing_is_overwritten_and_nothing_half_is_left(folders, capsys):
+    (folders / 'mattes/fgr/2.png').unlink()
+    assert run(folders) == 2
+    assert 'has no foreground for 2.png' in capsys.readouterr().err and not list(folders.glob('packed*'))
+    (folders / 'packed').mkdir()
+    assert run(folders) == 2
+    assert 'exists: name a new folder' in capsys.readouterr().err
