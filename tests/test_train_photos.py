@@ -1,0 +1,159 @@
+"""Training from photos: the command on generated photos, its clock, its pieces."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+from itertools import pairwise
+
+import cv2
+import pytest
+import torch
+
+import train_photos
+from dataset.synthetic import figure, scenery
+from model.weights import load_network
+from train_photos import PRESETS, PhotoConfig, build, main
+from training.log import read_scalars
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp('photos')
+    for name in ('people/fgr', 'people/pha', 'backgrounds'):
+        (root / name).mkdir(parents=True)
+    for number in range(4):
+        fgr, pha = figure(number, 0, 90, 140)
+        cv2.imwrite(str(root / f'people/fgr/{number}.png'), fgr)
+        cv2.imwrite(str(root / f'people/pha/{number}.png'), pha)
+        cv2.imwrite(str(root / f'backgrounds/{number}.png'), scenery(number, 0, 80, 60))
+    return root
+
+
+@pytest.fixture
+def flags(folders, tmp_path):
+    return ['--photos', str(folders / 'people'), '--backgrounds', str(folders / 'backgrounds'), '--preset', 'smoke',
+            '--run-dir', str(tmp_path / 'run'), '--device', 'cpu', '--precision', 'fp32', '--disable-progress-bar']
+
+
+@pytest.fixture
+def config(folders, tmp_path):
+    return PhotoConfig(str(folders / 'people'), str(folders / 'backgrounds'), str(tmp_path / 'run'), 'smoke',
+                       device='cpu', precision='fp32', disable_progress_bar=True)
+
+
+def test_a_run_writes_weights_that_inference_loads(flags, tmp_path, capsys):
+    assert main([*flags, '--minutes', '0.03']) == 0
+    network = load_network(tmp_path / 'run/checkpoint/epoch-0.pth')
+    assert network.variant == 'mobilenetv3' and network.refiner_name == 'deep_guided_filter'
+    assert 'mad' in capsys.readouterr().out
+    assert any(row['name'] == 'valid_mad' for row in read_scalars(tmp_path / 'run/log/scalars.csv'))
+    # the budget is spent: nothing is left to do; with a larger one it goes on
+    assert main([*flags, '--minutes', '0.03']) == 0
+    assert 'goes on at step' in capsys.readouterr().out
+
+
+def test_stopped_and_continued_equals_uninterrupted(config, tmp_path):
+    def steps(trainer, count):
+        for _ in range(count):
+            trainer.iterate(1)
+            trainer.step += 1
+        return trainer
+
+    class NoLog:
+        def scalars(self, *_):
+            pass
+
+        def say(self, text):
+            pass
+
+    whole = steps(build(config), 4)
+    config = replace(config, run_dir=str(tmp_path / 'pieces'))
+    first = steps(build(config), 2)
+    first.elapsed = 7.5
+    first.save(NoLog())
+    assert first.phase_steps == {1: 2}
+    second = build(config)
+    assert (second.step, second.elapsed) == (2, 7.5)
+    steps(second, 2)
+    for name, value in whole.updater.ema.weights().items():
+        torch.testing.assert_close(value, second.updater.ema.weights()[name], msg=name)
+
+
+def test_averages_move_and_are_what_is_saved(config):
+    trainer = build(replace(config, ema=0.5))
+    before = trainer.network.aspp.aspp1[0].weight.detach().clone()
+    for _ in range(2):
+        trainer.iterate(0)
+        trainer.step += 1
+    now, average = trainer.network.aspp.aspp1[0].weight, trainer.updater.ema.weights()['aspp.aspp1.0.weight']
+    assert not torch.equal(average, before) and not torch.equal(average, now)
+
+
+def test_the_average_begins_anew_with_every_phase(config):
+    trainer, decays = build(config), []
+    for index in (0, 0, 0, 1, 1):
+        trainer.iterate(index)
+        trainer.step += 1
+        decays.append(trainer.updater.ema.decay)
+    assert decays == pytest.approx([1 / 10, 2 / 11, 3 / 12, 1 / 10, 2 / 11])
+
+
+def test_phases_and_rates_follow_the_clock(config):
+    trainer = build(replace(config, minutes=10., warmup_steps=1))
+    shares = [phase.share for phase in PRESETS['smoke']]
+    rates, phases = [], []
+    for share in (0, 0.39, 0.41, 0.79, 0.81, 1):
+        trainer.elapsed = 600 * share
+        trainer._set_rates()
+        phases.append(trainer.phase())
+        rates.append(trainer.updater.optimizer.param_groups[0]['lr'])
+    assert shares == [0.4, 0.4, 0.2] and phases == [0, 0, 1, 1, 2, 2]
+    assert rates[0] == config.learning_rate and rates[-1] == 0 and all(a > b for a, b in pairwise(rates))
+
+
+@pytest.mark.parametrize('preset', sorted(PRESETS))
+def test_presets_use_the_whole_budget_and_train_the_refiner_last(preset):
+    phases = PRESETS[preset]
+    assert sum(phase.share for phase in phases) == pytest.approx(1)
+    assert phases[0].coarse and phases[-1].downsample_ratio < 1
+    assert all(phase.size % 32 == 0 for phase in phases)
+
+
+@pytest.mark.parametrize('index', range(3))
+def test_every_phase_trains_its_parts(config, index):
+    trainer = build(replace(config, warmup_steps=1))
+    before = {name: value.clone() for name, value in trainer.network.named_parameters()}
+    terms = trainer.iterate(index)
+    assert all(torch.isfinite(value) for value in terms.values())
+    moved = {name.split('.')[0] for name, value in trainer.network.named_parameters()
+             if not torch.equal(value, before[name])}
+    expected = [{'backbone', 'aspp', 'decoder', 'coarse'}, {'backbone', 'aspp', 'decoder', 'project_mat'},
+                {'backbone', 'aspp', 'decoder', 'refiner', 'project_mat'}][index]
+    assert expected - {'project_mat'} <= moved <= expected
+
+
+def test_a_signal_saves_and_asks_to_be_run_again(flags, tmp_path, monkeypatch):
+    iterate = train_photos.PhotoTrainer.iterate
+
+    def interrupted(trainer, index):
+        if trainer.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+        return iterate(trainer, index)
+    monkeypatch.setattr(train_photos.PhotoTrainer, 'iterate', interrupted)
+    assert main([*flags, '--minutes', '60']) == 75
+    assert list((tmp_path / 'run/checkpoint').glob('state-*.pt'))
+
+
+@pytest.mark.parametrize('wrong, message', [
+    (['--minutes', '0'], '--minutes must be larger than 0, got 0'),
+    (['--ema', '1'], r'--ema must be in [0, 1), got 1'),
+    (['--photos', 'nowhere'], 'nowhere'),
+    (['--backgrounds', 'nowhere'], 'nowhere'),
+    (['--checkpoint', 'missing.pth'], "checkpoint 'missing.pth': no such file"),
+])
+def test_bad_input_gets_one_line(flags, wrong, message, capsys):
+    assert main([*flags, *wrong]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1
