@@ -10,10 +10,10 @@ class ChannelNorm(nn.Module):
 
     def __init__(self, channels: int, eps: float):
         super().__init__()
-        self.eps = eps
+        self.channels, self.eps = channels, eps       # not x.size(1), which exporters take for a size of the input
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.layer_norm(x.permute(0, 2, 3, 1), [x.size(1)], self.weight, self.bias, self.eps)
+        x = F.layer_norm(x.permute(0, 2, 3, 1), [self.channels], self.weight, self.bias, self.eps)
         return x.permute(0, 3, 1, 2)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
-from torchvision.transforms.functional import normalize
 
 from .downloads import download_once
 from .state_dicts import mismatch_report, read_state
@@ -12,7 +12,9 @@ from .state_dicts import mismatch_report, read_state
 
 def normalize_imagenet(x: Tensor) -> Tensor:
     """(B, 3, H, W) RGB in [0, 1] -> zero mean and unit deviation per channel over ImageNet."""
-    return normalize(x, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    mean = torch.tensor([0.485, 0.456, 0.406], dtype=x.dtype, device=x.device).reshape(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225], dtype=x.dtype, device=x.device).reshape(3, 1, 1)
+    return (x - mean) / std      # torchvision's looks for zeros in std, which torch.export cannot follow
 
 
 def load_imagenet(encoder: nn.Module, source: str | Path | bool, url: str, unused: tuple[str, ...],

@@ -87,12 +87,16 @@ class SS2D(nn.Module):
         for k in range(4):
             dt, B, C = low[k].split([R, N, N], dim=-1)
             delta = F.linear(dt, self.dt_projs_weight[k].to(x.dtype))
-            columns, reverse = k % 2 == 1, k >= 2
-            if torch.jit.is_scripting():
-                y = y + scan_image_forward(x, delta, self.dt_projs_bias[k], A[k], B, C, columns, reverse, True)
-            else:
-                y = y + scan_image(x, delta, self.dt_projs_bias[k], A[k], B, C, columns, reverse)
+            y = y + self.scan(x, delta, self.dt_projs_bias[k], A[k], B, C, columns=k % 2 == 1, reverse=k >= 2)
         return y
+
+    def scan(self, x: Tensor, delta: Tensor, bias: Tensor, A: Tensor, B: Tensor, C: Tensor, columns: bool,
+             reverse: bool) -> Tensor:
+        """As `scan_image`; exporters replace it."""
+        if torch.jit.is_scripting():
+            return scan_image_forward(x, delta, bias, A, B, C, columns, reverse, True)
+        else:
+            return scan_image(x, delta, bias, A, B, C, columns, reverse)
 
     def scan_dtype(self, x: Tensor) -> torch.dtype:
         return torch.float64 if x.dtype == torch.float64 else torch.float32

@@ -1,6 +1,7 @@
 """Weights by name or path: what `--checkpoint` means, everywhere in this repository."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def load_network(checkpoint: str | Path = 'default', variant: str | None = None,
         variant, refiner: read from the checkpoint when None; given, they must agree with it. One exception: the fast
             guided filter has no weights, so it may replace a trained refiner, whose keys are then listed as dropped.
     Returns:
-        The network in eval mode, float32, on the CPU; a merged checkpoint gives a merged network (inference only).
+        The network in eval mode, float32, on the CPU; a merged checkpoint gives a merged network (inference only). A
+        note that the file carries is printed to stderr.
     Raises:
         ValueError: the checkpoint belongs to another network; the message names what differs.
     """
@@ -78,7 +80,9 @@ def load_network(checkpoint: str | Path = 'default', variant: str | None = None,
     if refiner is not None and refiner not in REFINERS:
         raise ValueError(f'refiner must be one of {", ".join(REFINERS)}, got {refiner!r}')
     path = resolve_checkpoint(checkpoint, progress)
-    state, _ = read_state(path)
+    state, metadata = read_state(path)
+    if metadata.get('note'):
+        print(f'{path.name}: {metadata["note"]}', file=sys.stderr)
     found = infer_network(state)
     if found is None:
         model = MattingNetwork(variant or 'mobilenetv3', refiner or 'deep_guided_filter')
@@ -97,20 +101,26 @@ def load_network(checkpoint: str | Path = 'default', variant: str | None = None,
     return model.eval()
 
 
-def save_network(model: MattingNetwork, path: str | Path) -> None:
+def save_network(model: MattingNetwork, path: str | Path, note: str = '') -> None:
     """Write a checkpoint that `load_network` reads: .safetensors (with variant, refiner and form as metadata) or .pth.
 
     The file appears under its name only when it is complete.
+
+    Args:
+        note: one line that loading prints, what users of these weights must know; .safetensors only.
     """
     path = Path(path)
     if path.suffix not in ('.safetensors', '.pth'):
         raise ValueError(f'checkpoint name must end in .safetensors or .pth, got {path.name!r}')
+    if note and path.suffix != '.safetensors':
+        raise ValueError(f'only .safetensors files carry a note, got {path.name!r}')
     partial = path.with_name(f'{path.stem}.partial{path.suffix}')
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     try:
         if path.suffix == '.safetensors':
-            save_file(state, partial, {'format': 'pt', 'variant': model.variant, 'refiner': model.refiner_name,
-                                       'form': 'merged' if is_merged(model) else 'train'})
+            metadata = {'format': 'pt', 'variant': model.variant, 'refiner': model.refiner_name,
+                        'form': 'merged' if is_merged(model) else 'train'}
+            save_file(state, partial, metadata | ({'note': ' '.join(note.split())} if note else {}))
         else:
             torch.save(state, partial)
         os.replace(partial, path)

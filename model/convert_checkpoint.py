@@ -1,0 +1,52 @@
+"""One checkpoint file into another: the format by the suffix, half precision, merged branches.
+
+python -m model.convert_checkpoint runs/default/checkpoint/epoch-0.pth small.safetensors --half
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from .reparameterize import reparameterize_model
+from .weights import load_network, save_network
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog='convert_checkpoint', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('source', help='a .pth or .safetensors file, or a known name')
+    parser.add_argument('target', type=Path, help='a new .pth or .safetensors file')
+    parser.add_argument('--half', action='store_true', help='float16: half the size; it is read back as float32')
+    parser.add_argument('--merge', action='store_true', help='merge the branches of MobileOne and UniRepLKNet')
+    parser.add_argument('--note', default='', help='one line that loading prints (.safetensors)')
+    args = parser.parse_args(argv)
+    try:
+        if args.target.exists():
+            raise ValueError(f'{args.target} exists: name a new file')
+        network = load_network(args.source)
+        if args.merge:
+            network = reparameterize_model(network)
+        if args.half:
+            check_half(network)
+            network = network.half()
+        save_network(network, args.target, args.note)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(f'{args.target}: {network.describe()}, {args.target.stat().st_size / 1e6:.2f} MB')
+    return 0
+
+
+def check_half(network: torch.nn.Module) -> None:
+    """ValueError for a value that float16 cannot hold."""
+    largest = torch.finfo(torch.float16).max
+    wrong = [name for name, value in network.state_dict().items()
+             if value.is_floating_point() and not (value.abs() <= largest).all()]
+    if wrong:
+        raise ValueError(f'--half: {len(wrong)} tensors hold values beyond {largest:.0f} ({wrong[0]})')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
