@@ -69,7 +69,8 @@ def entry_name(checkpoint: str, ratio: float | None, precision: str) -> str:
     """Name of a folder and a row: what was run, with enough of its contents to tell two files of one name apart."""
     path = Path(checkpoint)
     stem = path.stem if path.is_file() else checkpoint
-    digest = '-' + hashlib.sha256(path.read_bytes()).hexdigest()[:6] if path.is_file() else ''
+    parts = [part for part in (path, path.with_suffix('.bin')) if part.is_file()]      # of OpenVINO's pair
+    digest = '-' + hashlib.sha256(b''.join(part.read_bytes() for part in parts)).hexdigest()[:6] if parts else ''
     return f'{stem}{digest}-{"auto" if ratio is None else f"ratio{ratio:g}"}' + \
         ('' if precision == 'float32' else f'-{precision}')
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from model.weights import load_network
+from video.exported import is_exported, open_exported
 from video.matter import auto_ratio
 
 from .tree import Clip, read_rgb, write_image
@@ -48,19 +49,16 @@ class Run:
 
 
 def load_model(checkpoint: str, device: str = 'cpu', precision: str = 'float32') -> Model:
-    """A checkpoint name or path (see `model.weights`), or a TorchScript file (.torchscript, .pt).
+    """A checkpoint name or path (see `model.weights`), or an exported file (see `video.exported`).
 
     Raises:
         ValueError, FileNotFoundError, RuntimeError: as `load_network`; ValueError for formats it cannot run.
     """
-    path = Path(checkpoint)
-    if path.suffix == '.onnx':
-        raise ValueError(f'{checkpoint}: ONNX files cannot be benchmarked yet; give the .pth or .safetensors file')
+    if is_exported(checkpoint):
+        if precision != 'float32':
+            raise ValueError(f'{checkpoint}: an exported file has its own precision: leave out --precision {precision}')
+        return open_exported(checkpoint, device)
     dtype = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}[precision]
-    if path.suffix in ('.torchscript', '.pt'):
-        if not path.is_file():
-            raise FileNotFoundError(f'{checkpoint}: no such file')
-        return torch.jit.load(checkpoint, map_location=device).eval()
     return load_network(checkpoint).to(device, dtype).eval()
 
 
@@ -105,7 +103,7 @@ def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_
         size = size or image.shape
         if image.shape != size:
             raise ValueError(f'{path} is {image.shape[1]}x{image.shape[0]}, the first frame {size[1]}x{size[0]}')
-        ratio = downsample_ratio or auto_ratio(*size[1::-1])
+        ratio = downsample_ratio or getattr(model, 'downsample_ratio', None) or auto_ratio(*size[1::-1])
         src = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].to(dtype) / 255
         start = time.perf_counter()
         fgr, pha, *rec = model(src, *rec, ratio)

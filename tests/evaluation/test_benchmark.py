@@ -144,7 +144,7 @@ def test_missing_truth_and_sources(trees, tmp_path, fake, capsys):
 
 
 @pytest.mark.parametrize('checkpoint, message', [
-    ('net.onnx', 'ONNX files cannot be benchmarked yet'),
+    ('net.onnx', "checkpoint 'net.onnx': no such file"),
     ('nowhere.pth', 'no such file, and not one of the known names'),
 ])
 def test_bad_checkpoint(trees, tmp_path, capsys, checkpoint, message):
