@@ -27,12 +27,12 @@ from video.batch import (
     count_statuses,
     exit_code,
     network_settings,
+    open_network,
     run_command,
 )
 from video.conversion import ConversionReport
 from video.formats import VIDEO_SUFFIXES
 from video.images import existing_frames, list_images, natural_key
-from video.matter import choose_device, choose_precision
 
 FOLDERS = {'output_alpha': 'pha', 'output_foreground': 'fgr', 'output_composition': 'com'}
 LAYOUT = '<sequence>/fgr/0000.png, <sequence>/0000.png or <sequence>.mp4'
@@ -105,10 +105,7 @@ def run(args: argparse.Namespace) -> int:
     sequences = find_sequences(source)
     settings = network_settings(args) | {'output_type': 'png_sequence', 'background': RVM_GREEN,
                                          'progress': not args.disable_progress}
-    device = choose_device(args.device)
-    dtype = choose_precision(args.precision, device)
-    model = load_network(args.checkpoint, args.variant, args.refiner, progress=not args.disable_progress)
-    print(f'{args.checkpoint}: {model.describe()}; {device}, {str(dtype).removeprefix("torch.")}')
+    model, device, dtype = open_network(args, load_network)
 
     def convert(sequence: Sequence) -> ConversionReport:
         outputs = {argument: target / sequence.name / folder for argument, folder in FOLDERS.items()}

@@ -8,6 +8,7 @@ converter keep their names and meaning.
 
 import os
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def convert_video(model: nn.Module, input_source: str | Path, input_resize: tupl
                   downsample_ratio: float | None = None, output_type: str = 'auto',
                   output_composition: str | Path | None = None, output_alpha: str | Path | None = None,
                   output_foreground: str | Path | None = None, output_video_mbps: float | None = None,
-                  seq_chunk: int = 1, num_workers: int = 0, progress: bool = True,
+                  seq_chunk: int = 1, num_workers: int = 0,
+                  progress: bool | Callable[[int, int | None], None] = True,
                   device: str | torch.device | None = None, dtype: torch.dtype | None = None, *,
                   output_rgba: str | Path | None = None,
                   background: str | Path | tuple[int, int, int] | None = None, background_fit: str = 'cover',
@@ -53,7 +55,8 @@ def convert_video(model: nn.Module, input_source: str | Path, input_resize: tupl
         output_video_mbps: [Mbit/s]; None means constant quality `crf`.
         seq_chunk: frames per call of the network; more is faster on a large GPU and changes nothing else.
         num_workers: threads that read ahead in image folders.
-        progress: show a progress bar.
+        progress: show a progress bar; or a function called with (frames done, frames expected or None) after each
+            frame. What it raises stops the conversion.
         device, dtype: of the network; None keeps the model's own. Frozen TorchScript, which cannot tell, needs both.
         background: a colour (name, '#rrggbb', 'r,g,b', tuple of 0-255), 'blur[:radius]', or a path of an image, a video
             or a folder. background_fit: 'cover', 'contain', 'stretch'. background_loop: 'loop', 'hold', 'error'.

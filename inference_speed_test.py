@@ -3,12 +3,12 @@
     python inference_speed_test.py                                        mobilenetv3 at 1920x1080
     python inference_speed_test.py --all --resolution 3840 2160           every encoder, one table
     python inference_speed_test.py --end-to-end --baseline                the converter beside the plain way
+    python inference_speed_test.py --compare-engines --resolution 1280 720    PyTorch, onnxruntime, OpenVINO
 
 Without --checkpoint the weights are random, which changes nothing about the speed.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import sys
@@ -25,15 +25,20 @@ import numpy as np
 import torch
 
 from benchmark.end_to_end import time_end_to_end
+from benchmark.engines import time_in_turns
 from benchmark.machine import describe_machine
 from benchmark.network import count_multiply_adds, matter_step, network_step, time_step
-from model import ENCODERS, REFINERS, MattingNetwork
+from export.formats import Format
+from export.options import ExportOptions
+from model import ENCODERS, REFINERS, MattingNetwork, reparameterize_model
 from model.weights import load_network
 from video.batch import EXPECTED_ERRORS, one_line, parse_ratio, run_command
 from video.conversion import open_reader
-from video.matter import PRECISIONS, auto_ratio, choose_device, choose_precision
+from video.matter import PRECISIONS, Matter, auto_ratio, choose_device, choose_precision, cpu_has_bfloat16
 
 RESOLUTION = 1920, 1080
+FILES = (('torchscript', 'dynamic', 'fp32'), ('onnx', 'dynamic', 'fp32'), ('onnx', 'static', 'fp32'),
+         ('onnx', 'static', 'int8'), ('openvino', 'dynamic', 'fp32'), ('openvino', 'static', 'fp32'))
 PRECISION_NAMES = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}      # as RVM's speed test spells them
 
 
@@ -51,6 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
     network.add_argument('--precision', default='auto', choices=['auto', *PRECISIONS, *PRECISION_NAMES])
     network.add_argument('--engine', default='torch', choices=['torch', 'openvino'],
                          help='openvino: times Matter.step, from an integer frame to full-size results')
+    network.add_argument('--compare-engines', action='store_true',
+                         help='PyTorch, TorchScript, onnxruntime and OpenVINO taking turns on the CPU')
     frame = parser.add_argument_group('frames')
     frame.add_argument('--resolution', type=int, nargs=2, metavar=('W', 'H'),
                        help=f'default: that of --sequence, or {RESOLUTION[0]} {RESOLUTION[1]}')
@@ -92,6 +99,11 @@ def check(args: argparse.Namespace) -> None:
         _refuse(args, '--end-to-end', 'sequence', 'disable_refiner', 'script')
     if args.engine == 'openvino':
         _refuse(args, '--engine openvino', 'disable_refiner', 'script')
+    if args.compare_engines:
+        _refuse(args, '--compare-engines', 'all', 'disable_refiner', 'script', 'end_to_end')
+        if args.engine != 'torch' or args.precision != 'auto' or args.device not in ('auto', 'cpu'):
+            raise ValueError('--compare-engines chooses engines and precisions itself, on the CPU: leave out --engine, '
+                             '--precision and --device')
     if args.output_json and not args.output_json.resolve().parent.is_dir():
         raise FileNotFoundError(f'--output-json {args.output_json}: the folder does not exist')
 
@@ -105,6 +117,8 @@ def _refuse(args: argparse.Namespace, reason: str, *flags: str) -> None:
 def run(args: argparse.Namespace) -> int:
     check(args)
     parse_ratio(args.downsample_ratio)
+    if args.compare_engines:
+        args.device, args.precision = 'cpu', 'fp32'
     args.precision = PRECISION_NAMES.get(args.precision, args.precision)
     device = choose_device(args.device)
     choose_precision(args.precision, device)
@@ -113,7 +127,8 @@ def run(args: argparse.Namespace) -> int:
     results, failed = [], 0
     for variant in list(ENCODERS) if args.all else [args.model_variant]:
         try:
-            results.append(_in_own_process(args, variant) if args.all else measure(args, variant))
+            results += compare_engines(args) if args.compare_engines else [
+                _in_own_process(args, variant) if args.all else measure(args, variant)]
         except EXPECTED_ERRORS as error:
             if not args.all:
                 raise
@@ -140,9 +155,6 @@ def build_network(args: argparse.Namespace, variant: str | None) -> MattingNetwo
         network = load_network(args.checkpoint, variant, args.refiner)
     else:
         network = MattingNetwork(variant or 'mobilenetv3', args.refiner or 'deep_guided_filter').eval()
-    if importlib.util.find_spec('model.reparameterize') is None:
-        return network
-    from model.reparameterize import reparameterize_model
     return reparameterize_model(network)
 
 
@@ -184,6 +196,38 @@ def measure(args: argparse.Namespace, variant: str | None) -> dict:
     else:
         measured, step = matter_step(network, pixels, ratio, device, dtype, args.engine)
     return result | asdict(time_step(measured, step, device, args.iterations, args.warm_up))
+
+
+def compare_engines(args: argparse.Namespace) -> list[dict]:
+    """Everything that runs the network on a CPU, one after the other, in turns."""
+    pixels = first_frame(args)
+    height, width = pixels.shape[:2]
+    ratio = parse_ratio(args.downsample_ratio) or auto_ratio(width, height)
+    network = build_network(args, args.model_variant)
+    with tempfile.TemporaryDirectory(prefix='inference_speed_test_') as folder:
+        results = time_in_turns(_engines(network, Path(folder), pixels, ratio), pixels, args.iterations, args.warm_up,
+                                args.repeats)
+    common = {'refiner': network.refiner_name, 'resolution': [width, height], 'downsample_ratio': ratio,
+              'internal_size': [int(width * ratio), int(height * ratio)], 'device': 'cpu',
+              'precision': 'fp32 unless said', 'engine': f'{network.variant}, {args.repeats} turns of every engine'}
+    return [common | result for result in results]
+
+
+def _engines(network: MattingNetwork, folder: Path, pixels: np.ndarray, ratio: float):
+    """Name and Matter of every engine; files are written to the folder."""
+    size = pixels.shape[1], pixels.shape[0]
+    yield 'torch', Matter(network, ratio)
+    if cpu_has_bfloat16():
+        yield 'torch bf16', Matter(network, ratio, dtype=torch.bfloat16)
+    for name, shapes, precision in FILES:
+        chosen = Format.load(name)
+        path = folder / f'{name}_{shapes}_{precision}{chosen.module.SUFFIXES[0]}'
+        options = ExportOptions(size, ratio, precision, shapes, [pixels] * 2)
+        chosen.module.write(reparameterize_model(network), path, options)
+        yield f'{name} {shapes} {precision}', Matter(chosen.module.open(path), ratio)
+    yield '--engine openvino', Matter(network, ratio, engine='openvino')
+    if cpu_has_bfloat16():
+        yield '--engine openvino bf16', Matter(network, ratio, dtype=torch.bfloat16, engine='openvino')
 
 
 COLUMNS = {      # key of a result -> title and format

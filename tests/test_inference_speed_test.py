@@ -4,9 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
@@ -16,11 +14,13 @@ from torch import nn
 
 import inference_speed_test
 from benchmark.end_to_end import convert, convert_plainly, write_clip
+from benchmark.engines import time_in_turns
 from benchmark.machine import EnergyMeter, mean_power, peak_memory_mb
 from benchmark.network import count_multiply_adds, network_step, time_step
 from inference_speed_test import main
 from inference_utils import Matter, VideoReader
 from model import ENCODERS, MattingNetwork
+from model.reparameterize import is_merged
 from model.weights import save_network
 
 CPU = torch.device('cpu')
@@ -190,13 +190,34 @@ def test_a_variant_that_fails_does_not_stop_the_table(monkeypatch, capsys):
     assert 'error: resnet50: out of memory' in captured.err and 'mobilenetv3' in captured.out
 
 
-def test_parallel_branches_are_merged(monkeypatch):
-    module = ModuleType('model.reparameterize')
-    module.__spec__ = ModuleSpec('model.reparameterize', None)
-    module.reparameterize_model = lambda network: ('merged', network.variant)
-    monkeypatch.setitem(sys.modules, 'model.reparameterize', module)
+def test_parallel_branches_are_merged():
     args = inference_speed_test.build_parser().parse_args([])
-    assert inference_speed_test.build_network(args, 'mobilenetv3') == ('merged', 'mobilenetv3')
+    assert is_merged(inference_speed_test.build_network(args, 'mobileone'))
+
+
+def test_engines_take_turns():
+    order = []
+
+    class Named:
+        def __init__(self, name):
+            self.name = name
+
+        def step(self, pixels):
+            order.append(self.name)
+            time.sleep(0.02 if self.name == 'slow' else 0.005)
+    results = time_in_turns([('slow', Named('slow')), ('fast', Named('fast'))], np.zeros((4, 4, 3), np.uint8), 3, 1, 2)
+    assert order == (['slow'] * 4 + ['fast'] * 4) * 2
+    assert [result['variant'] for result in results] == ['slow', 'fast']
+    assert results[0]['speed_up'] == 1 and 1.5 < results[1]['speed_up'] < 6
+
+
+@pytest.mark.slow
+def test_compare_engines(tmp_path):
+    for package in ('onnxruntime', 'onnx', 'openvino'):
+        pytest.importorskip(package)
+    assert main([*SMALL, '--compare-engines', '--output-json', str(tmp_path / 'out.json')]) == 0
+    names = [result['variant'] for result in json.loads((tmp_path / 'out.json').read_text())['results']]
+    assert {'torch', 'onnx dynamic fp32', 'onnx static int8', 'openvino static fp32', '--engine openvino'} <= set(names)
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
@@ -207,6 +228,8 @@ def test_parallel_branches_are_merged(monkeypatch):
     (['--downsample-ratio', '2'], '--downsample-ratio must be auto or a number in (0, 1], got 2'),
     (['--all', '--model-variant', 'resnet50'], '--all measures every variant'),
     (['--baseline'], '--baseline compares conversions: add --end-to-end'),
+    (['--compare-engines', '--all'], '--all cannot be combined with --compare-engines'),
+    (['--compare-engines', '--engine', 'openvino'], '--compare-engines chooses engines and precisions itself'),
     (['--end-to-end', '--script'], '--script cannot be combined with --end-to-end'),
     (['--engine', 'openvino', '--disable-refiner'], '--disable-refiner cannot be combined with --engine openvino'),
     (['--precision', 'float16', '--device', 'cpu'], 'precision fp16 is slower than fp32 on a CPU'),

@@ -1,35 +1,45 @@
 """What the commands that convert clips share: network flags, one failure that does not stop the rest, exit codes."""
 
 import argparse
+import json
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import torch
+from torch import nn
 from tqdm import tqdm
 
 from .conversion import ConversionReport
-from .matter import MIN_INFERENCE_SIZE, PRECISIONS, PRESETS
+from .exported import RUNTIMES, is_exported, open_exported
+from .matter import MIN_INFERENCE_SIZE, PRECISIONS, PRESETS, choose_device, choose_precision
 from .pipeline import StageError
 
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)     # StageError is a RuntimeError
 
 
-def add_network_flags(parser: argparse.ArgumentParser, *aliases: str) -> None:
-    """Flags of the network and its speed. `aliases` are further names of --checkpoint."""
+def add_network_flags(parser: argparse.ArgumentParser, *aliases: str, live: bool = False) -> None:
+    """Flags of the network and its speed.
+
+    Args:
+        aliases: further names of --checkpoint.
+        live: leave out the flags that read ahead, which no camera can.
+    """
     network = parser.add_argument_group('network')
     network.add_argument('--checkpoint', *aliases, dest='checkpoint', default='default',
-                         help='default, rvm_mobilenetv3, rvm_resnet50, or a .pth or .safetensors file '
-                              '(default: %(default)s)')
+                         help='default, rvm_mobilenetv3, rvm_resnet50, a .pth or .safetensors file, or an exported '
+                              f'file ({", ".join(RUNTIMES)}; default: %(default)s)')
     network.add_argument('--variant', help='only to check that the checkpoint is of this kind')
     network.add_argument('--refiner', help='fast_guided_filter replaces a trained refiner')
     network.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
     network.add_argument('--precision', default='auto', choices=['auto', *PRECISIONS])
     network.add_argument('--engine', default='torch', choices=['torch', 'openvino'], help='openvino: faster on CPUs')
-    network.add_argument('--seq-chunk', type=int, default=1, metavar='N', help='frames per call of the network')
-    network.add_argument('--num-workers', type=int, default=0, metavar='N', help='threads that read image folders')
     network.add_argument('--reset-on-cut', action='store_true', help='forget the past at scene cuts')
+    if not live:
+        network.add_argument('--seq-chunk', type=int, default=1, metavar='N', help='frames per call of the network')
+        network.add_argument('--num-workers', type=int, default=0, metavar='N', help='threads that read image folders')
 
 
 def add_size_flags(parser: argparse.ArgumentParser) -> None:
@@ -50,19 +60,59 @@ def network_settings(args: argparse.Namespace) -> dict:
     Raises:
         ValueError: naming the flag.
     """
-    if args.input_resize and min(args.input_resize) < 1:
-        raise ValueError(f'--input-resize must be two positive numbers, got {args.input_resize}')
     if args.seq_chunk < 1:
         raise ValueError(f'--seq-chunk must be at least 1 frame, got {args.seq_chunk}')
+    return matter_settings(args) | {'input_resize': parse_resize(args.input_resize), 'seq_chunk': args.seq_chunk,
+                                    'num_workers': args.num_workers}
+
+
+def matter_settings(args: argparse.Namespace) -> dict:
+    """The arguments of `Matter` among them.
+
+    Raises:
+        ValueError: naming the flag.
+    """
     if args.inference_size is not None and args.inference_size < MIN_INFERENCE_SIZE:
         raise ValueError(f'--inference-size must be at least {MIN_INFERENCE_SIZE} pixels, got {args.inference_size}')
     return {
-        'input_resize': tuple(args.input_resize) if args.input_resize else None,
-        'downsample_ratio': parse_ratio(args.downsample_ratio), 'seq_chunk': args.seq_chunk,
-        'num_workers': args.num_workers,
+        'downsample_ratio': parse_ratio(args.downsample_ratio),
         'inference_size': PRESETS[args.preset] if args.inference_size is None else args.inference_size,
         'reset_on_cut': args.reset_on_cut, 'engine': args.engine,
     }
+
+
+def parse_resize(size: list[int] | None) -> tuple[int, int] | None:
+    """What --input-resize means: (width, height) [px] or None.
+
+    Raises:
+        ValueError: a side without pixels.
+    """
+    if size is not None and min(size) < 1:
+        raise ValueError(f'--input-resize must be two positive numbers, got {size}')
+    return tuple(size) if size else None
+
+
+def open_network(args: argparse.Namespace, load_network: Callable) -> tuple[nn.Module, torch.device, torch.dtype]:
+    """What --checkpoint and the flags beside it name, with device and precision; prints a line about it.
+
+    Args:
+        load_network: `model.weights.load_network`; handed in, because this room knows no network.
+    Raises:
+        ValueError: a device or precision that is not here, or a flag that an exported file has no use for.
+    """
+    if is_exported(args.checkpoint):
+        for flag, unset in (('variant', None), ('refiner', None), ('precision', 'auto'), ('engine', 'torch')):
+            if getattr(args, flag) != unset:
+                raise ValueError(f'--{flag} {getattr(args, flag)} cannot be combined with the exported file '
+                                 f'{args.checkpoint}, which has its own: leave it out')
+        model = open_exported(args.checkpoint, args.device)
+        print(f'{args.checkpoint}: {model.describe()}')
+        return model, model.device, model.dtype
+    device = choose_device(args.device)
+    dtype = choose_precision(args.precision, device)
+    model = load_network(args.checkpoint, args.variant, args.refiner, progress=not args.disable_progress)
+    print(f'{args.checkpoint}: {model.describe()}; {device}, {str(dtype).removeprefix("torch.")}')
+    return model, device, dtype
 
 
 def parse_ratio(text: str) -> float | None:
@@ -137,6 +187,15 @@ def convert_one(source: Path, outputs: Iterable[Path], skip: bool,
         print(f'warning: {report.error}', file=sys.stderr)
     print(f'{", ".join(names)}: {report.summary()}')
     return report
+
+
+def write_json(path: str | None, content: list | dict) -> None:
+    """What --report names; the file is whole at every moment. None writes nothing."""
+    if path is None:
+        return
+    partial = Path(path).with_name(f'{Path(path).name}.partial')
+    partial.write_text(json.dumps(content, indent=2, default=str) + '\n')
+    partial.replace(path)
 
 
 def count_statuses(reports: list[ConversionReport]) -> str:

@@ -1,7 +1,6 @@
 """The command line of inference.py: many inputs, one report, plain errors."""
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +12,14 @@ from .batch import (
     count_statuses,
     exit_code,
     network_settings,
+    open_network,
     run_command,
+    write_json,
 )
 from .conversion import ConversionReport, open_reader
 from .formats import CODECS
 from .inputs import Input, default_output, expand_inputs, is_batch, output_path
-from .matter import Matter, choose_device, choose_precision
+from .matter import Matter
 from .outputs import OUTPUT_TYPES
 from .preview import write_preview
 
@@ -92,13 +93,10 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
         raise ValueError('no input: name a video, an image or a folder (python inference.py in.mp4 -o out.mov)')
     clips = expand_inputs(sources, args.recursive)
     settings = conversion_settings(args)
-    device = choose_device(args.device)
-    dtype = choose_precision(args.precision, device)
     jobs = [(clip, name_outputs(args, clip, is_batch(sources, clips), len(clips) > 1)) for clip in clips]
     if len(clips) == 1:
         open_reader(clips[0].path)               # a bad input is known before weights are loaded
-    model = load_network(args.checkpoint, args.variant, args.refiner, progress=not args.disable_progress)
-    print(f'{args.checkpoint}: {model.describe()}; {device}, {str(dtype).removeprefix("torch.")}')
+    model, device, dtype = open_network(args, load_network)
     if args.engine == 'openvino':
         model = Matter(model, device=device, dtype=dtype, engine='openvino').network      # compiled once for all clips
     if args.preview:
@@ -122,12 +120,8 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
 
 
 def write_report(path: str | None, reports: list[ConversionReport]) -> None:
-    """Write all reports so far; the file is whole at every moment."""
-    if path is None:
-        return
-    partial = Path(path).with_name(f'{Path(path).name}.partial')
-    partial.write_text(json.dumps([report.as_dict() for report in reports], indent=2, default=str) + '\n')
-    partial.replace(path)
+    """Write all reports so far."""
+    write_json(path, [report.as_dict() for report in reports])
 
 
 def conversion_settings(args: argparse.Namespace) -> dict:

@@ -1,19 +1,19 @@
 """One clip from input to outputs: wiring of reader, matter, renderer and writers."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import torch
 from tqdm import tqdm
 
 from .background import Background
 from .formats import is_image_path
 from .frame import Frame
-from .images import ImageSequenceReader
+from .images import ImageSequenceReader, resize_pixels
 from .matter import Matter
 from .outputs import EncodingOptions, Output, OutputSet, resized
 from .pipeline import Pipeline
@@ -82,17 +82,21 @@ class Conversion:
         background: of the composition.
         input_resize: (W, H) [px] for every decoded frame.
         seq_chunk: frames per call of the network.
+        progress: show a bar; or a function called with (frames done, frames expected or None), which may raise to stop.
     """
 
     def __init__(self, reader: Reader, matter: Matter, outputs: list[Output], options: EncodingOptions,
                  background: Background | None = None, premultiply: bool = False,
-                 input_resize: tuple[int, int] | None = None, seq_chunk: int = 1, progress: bool = True):
+                 input_resize: tuple[int, int] | None = None, seq_chunk: int = 1,
+                 progress: bool | Callable[[int, int | None], None] = True):
         if seq_chunk < 1:
             raise ValueError(f'seq_chunk must be at least 1 frame, got {seq_chunk}')
         self.reader, self.matter, self.planned, self.options = reader, matter, outputs, options
         self.background, self.premultiply = background, premultiply
         self.input_resize, self.seq_chunk, self.progress = input_resize, seq_chunk, progress
+        self.shows_bar = bool(progress) and not callable(progress)
         self.info = resized(reader.info, input_resize)
+        matter.check_size(self.info.width, self.info.height)
         self.notes: list[str] = list(getattr(reader, 'notes', []))
 
     def run(self) -> ConversionReport:
@@ -103,10 +107,10 @@ class Conversion:
         self.writers = OutputSet(self.planned, self.info, self.options, source)
         self.renderer = Renderer(self.writers.wanted, self.background, self.premultiply)
         self.first_pts, self.count = None, 0
-        if self.progress:
+        if self.shows_bar:
             print(self.describe())
         self.bar = tqdm(total=self.info.frame_count, unit='frame', dynamic_ncols=True,
-                        disable=None if self.progress else True)      # None: silent where nobody watches
+                        disable=None if self.shows_bar else True)      # None: silent where nobody watches
         pipeline = Pipeline(chunk=self.seq_chunk)
         # Two teams of threads as large as the machine would wait for each other: rendering takes a quarter.
         threads = torch.get_num_threads()
@@ -133,10 +137,7 @@ class Conversion:
 
     def _frames(self):
         for frame in self.reader:
-            if self.input_resize is not None:
-                shrinking = self.input_resize[0] < frame.pixels.shape[1]
-                frame.pixels = cv2.resize(frame.pixels, self.input_resize,
-                                          interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+            frame.pixels = resize_pixels(frame.pixels, self.input_resize)
             if self.first_pts is None:
                 self.first_pts = frame.pts
             yield frame
@@ -169,6 +170,8 @@ class Conversion:
         self.writers.write(item.arrays, item.pts)
         self.count += 1
         self.bar.update()
+        if callable(self.progress):
+            self.progress(self.count, self.info.frame_count)
 
     def _report(self, seconds: float, busy: dict[str, float]) -> ConversionReport:
         size = self.info.width, self.info.height

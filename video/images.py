@@ -42,6 +42,13 @@ def read_image(path: Path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
+def resize_pixels(pixels: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """(H, W, 3) at another size (width, height) [px]; None leaves it."""
+    if size is None:
+        return pixels
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if size[0] < pixels.shape[1] else cv2.INTER_LINEAR)
+
+
 def read_ahead(files: list[Path], num_workers: int) -> Iterator[np.ndarray]:
     """The images in order, at most two per worker in memory; without workers each is read when it is asked for."""
     if num_workers < 1:

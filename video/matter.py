@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .exported_network import ExportedNetwork
 from .openvino_network import OpenVINONetwork
 from .prediction import DensePrediction, LinearPrediction, planar
 
@@ -106,14 +107,14 @@ class Matter:
 
     Args:
         model: any module that answers `fgr, pha, *rec = model(src, *rec, downsample_ratio)`; it is not changed.
-        downsample_ratio: in (0, 1], or None to choose it from each frame size.
+        downsample_ratio: in (0, 1], or None for that of an exported file, or to choose it from each frame size.
         inference_size: [px] long side inside the network when the ratio is chosen.
         device: None keeps the model's own.
         dtype: None keeps the model's own. Needed, with `device`, for frozen TorchScript, which does not tell.
         reset_on_cut: forget the past when the scene changes.
-        engine: 'torch', or 'openvino' for the part below full size on a CPU.
+        engine: 'torch', or 'openvino' for the part below full size on a CPU. An exported file is an engine itself.
     Raises:
-        ValueError: a ratio outside (0, 1], an unknown engine.
+        ValueError: a ratio outside (0, 1] or not that of an exported file, an unknown engine.
         RuntimeError: the engine is not installed.
     """
 
@@ -124,6 +125,8 @@ class Matter:
             raise ValueError(f'downsample_ratio must be in (0, 1], got {downsample_ratio}')
         if inference_size < MIN_INFERENCE_SIZE:
             raise ValueError(f'inference_size must be at least {MIN_INFERENCE_SIZE} pixels, got {inference_size}')
+        if isinstance(model, ExportedNetwork):
+            device, dtype = model.device, model.dtype
         parameter = next(iter(model.parameters()), None)
         if parameter is None and (device is None or dtype is None):
             raise ValueError('model has no parameters to read device and dtype from: give both')
@@ -131,12 +134,20 @@ class Matter:
         self.dtype = dtype or parameter.dtype
         self.network = self._start_engine(model, engine)
         self.ratio, self.inference_size, self.reset_on_cut = downsample_ratio, inference_size, reset_on_cut
+        if isinstance(self.network, ExportedNetwork):
+            if downsample_ratio is not None:
+                self.network.choose_ratio(downsample_ratio)
+            self.ratio = downsample_ratio or self.network.downsample_ratio
         self.notes: list[str] = []
         self.rec: list[Tensor | None] = [None] * 4
         self._size, self._last_thumbnail = None, None
 
     def _start_engine(self, model: nn.Module, engine: str) -> nn.Module:
         if isinstance(model, OpenVINONetwork):       # started before, to compile once for many clips
+            return model
+        if isinstance(model, ExportedNetwork):
+            if engine != 'torch':
+                raise ValueError(f'engine {engine} cannot run {model.label}: leave the engine out')
             return model
         if engine == 'torch':
             return prepare_network(model, self.device, self.dtype)
@@ -153,6 +164,14 @@ class Matter:
     def ratio_for(self, width: int, height: int) -> float:
         """The downsample ratio used for frames of this size [px]."""
         return self.ratio or auto_ratio(width, height, self.inference_size)
+
+    def check_size(self, width: int, height: int) -> None:
+        """
+        Raises:
+            ValueError: the network is an exported file for frames of another size [px].
+        """
+        if isinstance(self.network, ExportedNetwork):
+            self.network.check_size(width, height)
 
     def internal_size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) [px] of what the network sees."""

@@ -6,7 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-INSTALL = 'engine openvino needs the openvino package: pip install -r requirements_openvino.txt'
+INSTALL = 'OpenVINO (--engine openvino, .xml files) needs its package: pip install -r requirements_openvino.txt'
+
+
+def require_openvino():
+    """The module, or a RuntimeError that names the install line."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise RuntimeError(INSTALL) from error
+    return openvino
 
 
 class OpenVINONetwork(nn.Module):
@@ -22,10 +31,7 @@ class OpenVINONetwork(nn.Module):
 
     def __init__(self, network: nn.Module, dtype: torch.dtype):
         super().__init__()
-        try:
-            import openvino
-        except ImportError as error:
-            raise RuntimeError(INSTALL) from error
+        openvino = require_openvino()
         if not hasattr(network, 'coefficients'):
             raise ValueError('engine openvino runs MattingNetwork only: use engine torch for this model')
         self._openvino, self._compiled = openvino, {}
