@@ -1,0 +1,28 @@
+"""Make an environment for packages that exclude those of this project.
+
+    python -m export.make_environment tensorflow      # 1.6 GB
+    python -m export.make_environment tfjs            # 90 MB, needs Node.js
+"""
+
+import argparse
+import sys
+
+from video.batch import run_command
+
+from .environments import PURPOSES, RECIPES, make
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog='python -m export.make_environment', description=__doc__.splitlines()[0],
+                                     epilog='; '.join(f'{name}: {PURPOSES[name]}' for name in RECIPES))
+    parser.add_argument('name', choices=list(RECIPES))
+    return run_command(lambda: report(parser.parse_args(argv).name))
+
+
+def report(name: str) -> int:
+    print(f'{make(name)}: ready')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""TorchScript, frozen: for PyTorch without Python (libtorch), on any device."""
+
+import warnings
+from pathlib import Path
+
+import torch
+
+from model import MattingNetwork
+from video.exported_network import ExportedNetwork
+from video.torchscript_network import TorchScriptNetwork
+
+from .options import ExportOptions
+from .verify import FP32, Limit
+
+TITLE = 'TorchScript, frozen: libtorch, PyTorch on any device'
+SUFFIXES = ('.torchscript', '.pt')
+SHAPES = ('dynamic',)
+LIMITS = {'fp32': FP32, 'fp16': Limit(5e-2, 2e-3)}
+REASONS = {'int8': 'PyTorch has no int8 kernels for every layer: use onnx'}
+
+
+def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
+    if options.precision == 'fp16':
+        network = network.half()
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='.*torch.jit.*')      # deprecated, and still what libtorch reads
+        frozen = torch.jit.freeze(torch.jit.script(network.eval()))
+        torch.jit.save(frozen, str(path), _extra_files={'precision': options.precision})
+
+
+def open(path: Path) -> ExportedNetwork:
+    return TorchScriptNetwork(path, 'cpu')
