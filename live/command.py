@@ -1,0 +1,149 @@
+"""The command line of inference_webcam.py."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from video.background import FITS, LOOPS
+from video.batch import (
+    add_network_flags,
+    add_size_flags,
+    matter_settings,
+    open_network,
+    parse_resize,
+    run_command,
+    write_json,
+)
+from video.formats import CODECS
+from video.matter import Matter
+from video.outputs import EncodingOptions, plan_outputs, resized
+
+from .backgrounds import BUILT_IN, BackgroundCycle
+from .cameras import EXPECTED, open_camera
+from .capture import Capture
+from .recording import Recording
+from .session import KEYS, LiveSession
+from .virtual_camera import VirtualCamera
+from .window import Window
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='inference_webcam.py', formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f'Cut people out of a live camera.\nKeys in the window: {KEYS}.',
+        epilog='examples:\n'
+               '  python inference_webcam.py --background beach.jpg --background blur\n'
+               '  python inference_webcam.py --virtual-camera --background office.mp4    for video calls\n'
+               '  python inference_webcam.py --camera clip.mp4 --loop                    without a camera\n'
+               '  python inference_webcam.py --camera rtsp://... --no-window --output out.mp4 --duration 60\n')
+    camera = parser.add_argument_group('camera')
+    camera.add_argument('--camera', default='0', metavar='WHAT', help=f'{EXPECTED} (default: %(default)s)')
+    camera.add_argument('--size', type=int, nargs=2, metavar=('W', 'H'), help='ask the camera for this size')
+    camera.add_argument('--fps', type=float, help='ask the camera for this rate')
+    camera.add_argument('--fourcc', metavar='MJPG', help='ask the camera for this pixel format')
+    camera.add_argument('--loop', action='store_true', help='play a file again and again')
+    add_network_flags(parser, live=True)
+    add_size_flags(parser)
+    look = parser.add_argument_group('composition')
+    look.add_argument('--background', action='append', default=[], metavar='WHAT',
+                      help='colour (name, #rrggbb or r,g,b), image, video, folder, or blur[:radius in per cent of the '
+                           f'height]; may be repeated. Key b goes through them and {", ".join(BUILT_IN)}')
+    look.add_argument('--background-fit', choices=FITS, default='cover')
+    look.add_argument('--background-loop', choices=LOOPS, default='loop', help='when a video background ends')
+    output = parser.add_argument_group('output')
+    output.add_argument('--no-window', action='store_true', help='show nothing: for servers')
+    output.add_argument('--no-overlay', action='store_true', help='begin without numbers in the window')
+    output.add_argument('--mirror', action='store_true', help='show the window like a mirror')
+    output.add_argument('-o', '--output', metavar='FILE',
+                        help='record; suffixes as in inference.py, transparent where the format can hold it and no '
+                             '--background is given')
+    output.add_argument('--overwrite', action='store_true', help='replace a recording that exists')
+    output.add_argument('--codec', choices=sorted(CODECS), help='instead of the one the suffix stands for')
+    output.add_argument('--crf', type=int, default=18, help='quality, lower is better (default: %(default)s)')
+    output.add_argument('--virtual-camera', nargs='?', const='', metavar='DEVICE',
+                        help='be a camera for other programs (pip install -r requirements_webcam.txt)')
+    output.add_argument('--max-frames', type=int, metavar='N', help='end after so many frames')
+    output.add_argument('--duration', type=float, metavar='S', help='end after so many seconds')
+    output.add_argument('--report', metavar='FILE', help='write frames, fps and latencies as JSON')
+    parser.set_defaults(disable_progress=False)      # of downloads
+    return parser
+
+
+def main(load_network: Callable, argv: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        load_network: `model.weights.load_network`; handed in, because this room knows no network.
+    Returns:
+        Exit code: 0 done (also by Ctrl-C, which finishes the recording), 1 camera or recording failed on the way,
+        2 bad input, 130 interrupted twice.
+    """
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: run(args, load_network))
+
+
+def run(args: argparse.Namespace, load_network: Callable) -> int:
+    settings, input_resize = matter_settings(args), parse_resize(args.input_resize)
+    check_limits(args)
+    backgrounds = BackgroundCycle(args.background, args.background_fit, args.background_loop)
+    outputs = plan_outputs({'composition': args.output}, Path(args.camera), 'auto', args.codec, bool(args.background),
+                           args.overwrite) if args.output else []
+    capture = Capture(open_camera(args.camera, tuple(args.size) if args.size else None, args.fps, args.fourcc,
+                                  args.loop))
+    parts, recording = [capture], None
+    try:
+        model, device, dtype = open_network(args, load_network)
+        matter = Matter(model, device=device, dtype=dtype, **settings)
+        info = resized(capture.camera.info, input_resize)
+        size = info.width, info.height
+        matter.check_size(*size)
+        window = None if args.no_window else keep(parts, Window(f'matting: {capture.camera.name}', size))
+        virtual_camera = None if args.virtual_camera is None else keep(
+            parts, VirtualCamera(size, info.frame_rate, args.virtual_camera or None))
+        recording = Recording(outputs, info, EncodingOptions(args.codec, args.crf)) if outputs else None
+        session = LiveSession(capture, matter, backgrounds, recording, window, virtual_camera, input_resize,
+                              not args.no_overlay, args.mirror, args.max_frames, args.duration)
+        session.warm_up()
+    except BaseException:
+        if recording is not None:
+            recording.abort()
+        for part in parts:
+            part.close()
+        raise
+    print('{}: {}x{}, {:.6g} fps; inside the network {}x{}'.format(
+        capture.camera.name, *size, float(info.frame_rate), *matter.internal_size(*size)))
+    if virtual_camera is not None:
+        print(f'virtual camera: {virtual_camera.name}')
+    report = session.run()
+    for note in report.notes:
+        print(f'note: {note}')
+    print(report.summary())
+    if recording is not None and recording.count and all(path.exists() for path in recording.paths):
+        print(f'recorded {recording.count} frames: {", ".join(map(str, recording.paths))}')
+    write_json(args.report, report.as_dict())
+    if report.error:
+        print(f'error: {report.error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+def keep(parts: list, part):
+    """`part`, also noted among those to close if the next one fails."""
+    parts.append(part)
+    return part
+
+
+def check_limits(args: argparse.Namespace) -> None:
+    """
+    Raises:
+        ValueError: a flag that stands for nothing possible.
+    """
+    if args.size is not None and min(args.size) < 1:
+        raise ValueError(f'--size must be two positive numbers, got {args.size}')
+    if args.fourcc is not None and (len(args.fourcc) != 4 or not args.fourcc.isascii()):
+        raise ValueError(f'--fourcc must be four letters such as MJPG, got {args.fourcc!r}')
+    for flag in ('fps', 'max_frames', 'duration'):
+        value = getattr(args, flag)
+        if value is not None and not value > 0:
+            raise ValueError(f'--{flag.replace("_", "-")} must be larger than 0, got {value}')
