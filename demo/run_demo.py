@@ -15,21 +15,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'demo')]
 from sample_clip import RATE, SECONDS, write_sample_clip  # noqa: E402
 
 from inference import convert_video  # noqa: E402
-from model.weights import DEFAULT_WEIGHTS, load_network  # noqa: E402
+from model.weights import load_network  # noqa: E402
 from video.images import ImageFileWriter  # noqa: E402
 from video.matter import choose_device, choose_precision  # noqa: E402
 from video.preview import label_strip, tile  # noqa: E402
 from video.reader import VideoReader  # noqa: E402
 
-REFERENCE_WEIGHTS = ROOT.parent / 'shared' / 'weights' / 'rvm_mobilenetv3_fgf_dequantised.pth'
 MOMENTS = (0.1, 0.4, 0.7, 0.95)      # of the clip's length
-
-
-def choose_checkpoint() -> str:
-    """Our own weights; before they exist, the reference weights that stand beside a developer's checkout."""
-    if DEFAULT_WEIGHTS.is_file() or not REFERENCE_WEIGHTS.is_file():
-        return 'default'
-    return str(REFERENCE_WEIGHTS)
 
 
 def write_contact_sheet(videos: dict[str, Path], path: Path) -> None:
@@ -46,14 +38,14 @@ def write_contact_sheet(videos: dict[str, Path], path: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--checkpoint', help='default: our own weights')
+    parser.add_argument('--checkpoint', default='default', help='a name or a path; our own weights by default')
     parser.add_argument('--output', type=Path, default=ROOT / 'demo_output')
     args = parser.parse_args()
     output = args.output
     output.mkdir(parents=True, exist_ok=True)
     clip, composition, alpha = output / 'clip.mp4', output / 'composition.mp4', output / 'alpha.mp4'
     try:
-        model = load_network(args.checkpoint or choose_checkpoint())
+        model = load_network(args.checkpoint)
         print(f'making a sample clip of {SECONDS} s, {RATE} frames per second')
         write_sample_clip(clip)
         device = choose_device()

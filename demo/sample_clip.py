@@ -60,6 +60,12 @@ def frame_at(time: float, person: np.ndarray, matte: np.ndarray) -> np.ndarray:
     return (foreground * alpha + scene(time) * (1 - alpha)).round().astype(np.uint8)
 
 
+def sample_frames(count: int) -> list[np.ndarray]:
+    """The first frames of the clip before a codec has seen them, (H, W, 3) uint8."""
+    person, matte = read_astronaut()
+    return [frame_at(index / RATE, person, matte) for index in range(count)]
+
+
 def write_sample_clip(path: Path) -> None:
     """Write the clip, with a tone as its sound."""
     person, matte = read_astronaut()

@@ -1,0 +1,45 @@
+"""Fetch onnxruntime-web: npm installs the locked version into a temporary folder, the few files the page needs stay."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+# of 140 MB: two loaders with their WebAssembly, for WebGPU (asyncify) and for threads on the processor
+RUNTIME_FILES = ('ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm',
+                 'ort.webgpu.min.mjs', 'ort-wasm-simd-threaded.asyncify.mjs', 'ort-wasm-simd-threaded.asyncify.wasm')
+PACKAGE_FILES = ('package.json', 'package-lock.json')
+
+
+def install_runtime(web: Path) -> None:
+    """Fill `web`/vendor, which appears when it is complete and replaces an older one.
+
+    Args:
+        web: folder of package.json and package-lock.json.
+    Raises:
+        RuntimeError: npm is absent or failed, or the package does not hold what the page needs.
+    """
+    npm = shutil.which('npm')
+    if npm is None:
+        raise RuntimeError('npm is not installed: it comes with Node.js (https://nodejs.org, or apt install npm)')
+    # beside its goal, so that moving it there is one step
+    with tempfile.TemporaryDirectory(prefix='.setup.partial.', dir=web) as folder:
+        work = Path(folder)
+        for name in PACKAGE_FILES:
+            shutil.copy(web / name, work)
+        command = [npm, 'ci', '--ignore-scripts', '--no-audit', '--no-fund']
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True)
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or done.stdout.strip() or 'no message').splitlines()
+            raise RuntimeError(f'npm ci failed: {" / ".join(reason[-3:])}')
+        source, ready = work / 'node_modules' / 'onnxruntime-web' / 'dist', work / 'vendor'
+        ready.mkdir()
+        for name in RUNTIME_FILES:
+            if not (source / name).is_file():
+                raise RuntimeError(f'this version of onnxruntime-web has no {name}: keep the one in package-lock.json')
+            shutil.move(source / name, ready / name)
+        goal = web / 'vendor'
+        if goal.exists():
+            os.replace(goal, work / 'old')
+        os.replace(ready, goal)

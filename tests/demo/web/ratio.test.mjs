@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { autoRatio, insideSize, limitSize, ratioOf } from '../../../demo/web/js/ratio.js';
+
+test('automatic ratio', () => {
+  assert.equal(autoRatio(1280, 720), 0.4);
+  assert.equal(autoRatio(320, 240), 1);
+  assert.equal(autoRatio(2000, 200), 0.96, 'very wide frames keep a short side of 192');
+});
+
+test('choices of the page', () => {
+  assert.equal(ratioOf('portrait', 1024, 512), 0.5);
+  assert.equal(ratioOf('full-body', 1024, 512), 0.75);
+  assert.equal(ratioOf('0.25', 1024, 512), 0.25);
+  for (const bad of ['0', '1.5', 'x', '']) assert.throws(() => ratioOf(bad, 9, 9), /ratio must be in \(0, 1\]/);
+});
+
+test('the ratio survives single precision', () => {
+  // 512 / 854 rounded to the nearest single is a little less, and 854 times that is not 512 any more
+  const ratio = ratioOf('portrait', 854, 480);
+  assert.ok(Math.fround(512 / 854) * 854 < 512);
+  assert.equal(ratio, Math.fround(ratio));
+  assert.deepEqual(insideSize(854, 480, ratio), [512, 287]);
+  for (let width = 513; width < 4000; width++) {
+    assert.equal(insideSize(width, 400, ratioOf('portrait', width, 400))[0] >= 512, true, `${width}`);
+  }
+  assert.equal(ratioOf('1', 9, 9), 1);
+});
+
+test('inside size is rounded down', () => {
+  assert.deepEqual(insideSize(1280, 720, 0.4), [512, 288]);
+  assert.deepEqual(insideSize(641, 361, 0.5), [320, 180]);
+});
+
+test('large frames are brought down, small ones stay', () => {
+  assert.deepEqual(limitSize(3840, 2160, 1280), [1280, 720]);
+  assert.deepEqual(limitSize(641, 361, 1280), [641, 361]);
+});
