@@ -1,12 +1,32 @@
 """Where tests find the material that stands beside the project and never in it."""
 
 import importlib.util
+import os
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+STATUS = pytest.StashKey[int]()
 SHARED = Path(__file__).resolve().parents[2] / 'shared'
+
+
+def pytest_sessionfinish(session, exitstatus):
+    session.config.stash[STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    """End here, with everything said and cleaned up.
+
+    With PyTorch, onnxruntime, OpenVINO and Tk in one process the interpreter was once seen to crash while it took them
+    down after the last test, and a passing run counted as failed.
+    """
+    if STATUS in config.stash:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[STATUS])
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -27,6 +47,28 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f'needs the material in {SHARED}, which is not part of the repository')
     return SHARED
+
+
+@pytest.fixture(scope='session')
+def exported(tmp_path_factory):
+    """`exported(format, variant, shapes, precision)` -> the file and what the exporter said; each is exported once."""
+    from export.command import export
+    from export.formats import Format
+    from export.options import ExportOptions
+    from tests.export.networks import RATIO, SIZE, clip, filled_network
+    folder, done = tmp_path_factory.mktemp('exported'), {}
+
+    def once(name: str, variant: str = 'mobilenetv3', shapes: str | None = None, precision: str = 'fp32'):
+        chosen = Format.load(name)
+        shapes = shapes or chosen.module.SHAPES[0]
+        key = name, variant, shapes, precision
+        if key not in done:
+            path = folder / f'{"_".join(key)}{chosen.module.SUFFIXES[0]}'
+            frames = clip(24, SIZE)
+            options = ExportOptions(SIZE, RATIO, precision, shapes, frames[8::4])
+            done[key] = path, list(export(filled_network(variant), chosen, path, options, frames[:8]))
+        return done[key]
+    return once
 
 
 @pytest.fixture(scope='session')

@@ -9,15 +9,17 @@ ROOT = Path(__file__).resolve().parents[1]
 ALLOWED: dict[str, set[str]] = {
     'model': set(), 'dataset': set(), 'training': set(), 'train_loss': set(), 'train_config': set(), 'video': set(),
     'evaluation/metrics': set(),
-    **dict.fromkeys(('train', 'mobileone_train', 'mamba_train', 'unireplknet_train', 'train_speed_test'),
+    **dict.fromkeys(('train', 'mobileone_train', 'mamba_train', 'unireplknet_train', 'train_speed_test',
+                     'train_photos'),
                     {'train', 'train_config', 'train_loss', 'training', 'dataset', 'model'}),
     'inference_utils': {'video'},
     'inference': {'inference_utils', 'video'},       # model only under `if __name__ == '__main__'`
-    'custom_inference': {'inference', 'model', 'video'}, 'inference_speed_test': {'benchmark', 'model', 'video'},
-    'benchmark': {'video'},
+    'custom_inference': {'inference', 'model', 'video'},
+    'inference_speed_test': {'benchmark', 'export', 'model', 'video'},
+    'benchmark': {'video'}, 'live': {'video'}, 'inference_webcam': {'live'},
     'evaluation': {'inference_utils', 'video', 'evaluation', 'inference', 'model'},
     'export': {'model', 'inference_utils', 'video'},
-    'demo': {'model', 'inference_utils', 'video', 'inference'},
+    'demo': {'model', 'inference_utils', 'video', 'inference', 'export'},
     'hubconf': {'model', 'inference'},
 }
 FILES = [p for p in sorted(ROOT.rglob('*.py')) if not {'.venv', 'tests'} & set(p.relative_to(ROOT).parts)]
