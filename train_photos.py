@@ -11,7 +11,7 @@ import math
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,20 +41,27 @@ class Phase:
     """Part of a run."""
 
     share: float                  # of the time budget
-    size: int                     # side of the clips [px]
+    batches: tuple[tuple[int, int], ...]  # used in turn: side of the clips [px], clips
     seq_length: int               # frames
-    batch_size: int               # clips
     coarse: bool = False          # only up to stride 4
     downsample_ratio: float = 1.  # below 1 the refiner is trained
+
+    def batch(self, step: int) -> tuple[int, int]:
+        """Side and number of the clips of a step."""
+        return self.batches[step % len(self.batches)]
 
 
 PRESETS: dict[str, tuple[Phase, ...]] = {
     # two cores: where people are, on stills; then edges and time; the refiner at the end
-    'cpu': (Phase(0.30, 192, 1, 14, coarse=True), Phase(0.27, 256, 2, 8, coarse=True), Phase(0.35, 256, 3, 3),
-            Phase(0.08, 512, 2, 2, downsample_ratio=0.5)),
-    'gpu': (Phase(0.15, 256, 1, 64, coarse=True), Phase(0.60, 320, 8, 8), Phase(0.15, 512, 15, 2),
-            Phase(0.10, 1024, 4, 2, downsample_ratio=0.375)),
-    'smoke': (Phase(0.4, 64, 1, 4, coarse=True), Phase(0.4, 64, 2, 2), Phase(0.2, 128, 2, 2, downsample_ratio=0.5)),
+    'cpu': (Phase(0.30, ((192, 14),), 1, coarse=True), Phase(0.27, ((256, 8),), 2, coarse=True),
+            Phase(0.35, ((256, 3),), 3), Phase(0.08, ((512, 2),), 2, downsample_ratio=0.5)),
+    # two cores, from weights: people as large as the converter shows them, and at half that size
+    'cpu_more': (Phase(0.50, ((256, 8), (384, 4), (384, 4)), 2, coarse=True), Phase(0.42, ((256, 3), (384, 2)), 2),
+                 Phase(0.08, ((512, 2),), 2, downsample_ratio=0.5)),
+    'gpu': (Phase(0.15, ((256, 64),), 1, coarse=True), Phase(0.60, ((256, 12), (384, 6)), 8),
+            Phase(0.15, ((512, 2),), 15), Phase(0.10, ((1024, 2),), 4, downsample_ratio=0.375)),
+    'smoke': (Phase(0.4, ((64, 4), (96, 2)), 1, coarse=True), Phase(0.4, ((64, 2),), 2),
+              Phase(0.2, ((128, 2),), 2, downsample_ratio=0.5)),
 }
 
 
@@ -103,10 +110,10 @@ class PhotoTrainer:
 
     Args:
         network: with a coarse head, on its device, channels-last.
-        composers: one per phase. valid: clips to validate on.
+        composers: makes the batches of a phase and a size, by (seq_length, size). valid: clips to validate on.
     """
 
-    def __init__(self, network: MattingNetwork, config: PhotoConfig, composers: Sequence[PhotoComposer],
+    def __init__(self, network: MattingNetwork, config: PhotoConfig, composers: Mapping[tuple[int, int], PhotoComposer],
                  valid: PhotoComposer, device: torch.device, checkpoints: Checkpoints):
         self.network, self.config, self.composers, self.valid = network, config, composers, valid
         self.device, self.checkpoints = device, checkpoints
@@ -144,8 +151,8 @@ class PhotoTrainer:
                     log.say(f'phase {index}: {self.phases[index]}')
                     before = index
                 terms = self.iterate(index)
-                meter.count(self.phases[index].batch_size,
-                            self.phases[index].batch_size * self.phases[index].seq_length)
+                clips = self.phases[index].batch(self.step)[1]
+                meter.count(clips, clips * self.phases[index].seq_length)
                 self.step += 1
                 now = time.monotonic()
                 self.elapsed, clock = self.elapsed + now - clock, now
@@ -164,7 +171,7 @@ class PhotoTrainer:
         """One update on one batch of clips."""
         self._set_rates()
         phase = self.phases[index]
-        clip = self._next_clip(index, phase.batch_size)
+        clip = self._next_clip(index)
         terms = self.updater.update([clip], lambda clip: self.losses(phase, *clip))
         # a short average at first: what untrained parts began with must not linger in it
         done = self.phase_steps.get(index, 0)
@@ -173,15 +180,15 @@ class PhotoTrainer:
         self.phase_steps = {index: done + 1}
         return terms
 
-    def _next_clip(self, index: int, batch_size: int) -> tuple[Tensor, ...]:
+    def _next_clip(self, index: int) -> tuple[Tensor, ...]:
         """The batch of this step; the next one is composed meanwhile (by a core that waits, or another stream)."""
-        key = index, self.step
-        future = self.ahead.pop(key, None) or self._compose(index, self.step, batch_size)
-        self.ahead = {(index, self.step + 1): self._compose(index, self.step + 1, batch_size)}
+        future = self.ahead.pop((index, self.step), None) or self._compose(index, self.step)
+        self.ahead = {(index, self.step + 1): self._compose(index, self.step + 1)}
         return future.result()
 
-    def _compose(self, index: int, step: int, batch_size: int) -> Future:
-        return self.pool.submit(self.composers[index].compositions, step, batch_size)
+    def _compose(self, index: int, step: int) -> Future:
+        size, clips = self.phases[index].batch(step)
+        return self.pool.submit(self.composers[self.phases[index].seq_length, size].compositions, step, clips)
 
     def _set_rates(self) -> None:
         """Cosine to zero over the budget, after a warm-up."""
@@ -277,11 +284,13 @@ def build(config: PhotoConfig) -> PhotoTrainer:
     network = add_coarse_head(network).to(device, memory_format=torch.channels_last)
     photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha').to(device)
     backgrounds = load_backgrounds(Path(config.backgrounds)).to(device)
-    composers = [PhotoComposer(photos, backgrounds, ComposerConfig(size=phase.size, seq_length=phase.seq_length),
-                               config.seed, device) for phase in PRESETS[config.preset]]
+    phases = PRESETS[config.preset]
+    composers = {(phase.seq_length, size): PhotoComposer(
+        photos, backgrounds, ComposerConfig(size=size, seq_length=phase.seq_length), config.seed, device)
+        for phase in phases for size, _ in phase.batches}
     held_out = Path(config.valid_photos) if config.valid_photos else None
     valid_photos = photos if held_out is None else PhotoBank.from_folders(held_out / 'fgr', held_out / 'pha')
-    size = 256 if config.preset != 'smoke' else 64
+    size = max(size for phase in phases if phase.downsample_ratio == 1 for size, _ in phase.batches)
     valid = PhotoComposer(valid_photos, backgrounds, ComposerConfig(size=size, seq_length=4), config.seed + 1, device)
     trainer = PhotoTrainer(network, config, composers, valid, device, checkpoints)
     if state is not None:

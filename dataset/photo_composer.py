@@ -32,6 +32,7 @@ class ComposerConfig:
     empty: float = 0.03                          # nobody at all
     upper_body: float = 0.5                      # framed as by a web camera, else head to foot
     person_motion: float = 0.9                   # per person
+    turned: float = 0.1                          # per person: by any angle, as raised arms and lying people are
     bend: float = 0.5                            # per person: a smooth field that swings, limbs are not rigid
     camera_motion: float = 0.3                   # people and background together
     background_motion: float = 0.3
@@ -121,7 +122,7 @@ class PhotoComposer:
         for k in range(len(config.people)):
             picked = draw.integers(B, len(self.photos))
             zoom, centre = self._window(draw, picked, upper, k)
-            moving = self._motion(draw, B, config.person_motion) @ camera
+            moving = self._turn(draw, ~self.photos.cut[picked]) @ self._motion(draw, B, config.person_motion) @ camera
             fields, swing = self._bend(draw, B)
             there = torch.nonzero(count > k).squeeze(1)
             if not len(there):
@@ -151,7 +152,7 @@ class PhotoComposer:
         B, (H, W) = len(picked), self.photos.levels[0].shape[-2:]
         left, top, right, bottom = self.photos.boxes[picked].T
         cut, tall = self.photos.cut[picked], bottom - top
-        share = torch.where(upper, draw.uniform(B, 0.3, 0.65), 1 / draw.uniform(B, 0.6, 0.98))
+        share = torch.where(upper, draw.uniform(B, 0.25, 0.65), 1 / draw.uniform(B, 0.6, 0.98))
         side = tall * torch.where(cut, draw.uniform(B, 0.55, 0.95), share)
         side = side * (1 if k == 0 else draw.uniform(B, 0.85, 1.3))
         above = top - side * draw.uniform(B, 0.03, 0.3)
@@ -175,6 +176,14 @@ class PhotoComposer:
                               scale * sin, scale * (sin * lean.tan() + cos), dy, zero, zero, one], -1)
         moving = draw.uniform(B) < chance
         return torch.where(moving[:, None, None, None], matrix.unflatten(-1, (3, 3)), torch.eye(3))
+
+    def _turn(self, draw: 'Draw', whole: Tensor) -> Tensor:
+        """(B, 1, 3, 3) rotation about the middle of the frame, by any angle for some of the `whole` people: others
+        would show where their photo ends."""
+        B = len(whole)
+        angle = draw.uniform(B, -math.pi, math.pi) * ((draw.uniform(B) < self.config.turned) & whole)
+        cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros(B), torch.ones(B)
+        return torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], -1).view(B, 1, 3, 3)
 
     def _bend(self, draw: 'Draw', B: int) -> tuple[Tensor, Tensor]:
         """Smooth displacement fields (B, S, S, 2) on the device and their swing (B, T), up to 3 % of the frame."""

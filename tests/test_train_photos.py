@@ -117,7 +117,7 @@ def test_presets_use_the_whole_budget_and_train_the_refiner_last(preset):
     phases = PRESETS[preset]
     assert sum(phase.share for phase in phases) == pytest.approx(1)
     assert phases[0].coarse and phases[-1].downsample_ratio < 1
-    assert all(phase.size % 32 == 0 for phase in phases)
+    assert all(size % 32 == 0 for phase in phases for size, _ in phase.batches)
 
 
 @pytest.mark.parametrize('index', range(3))

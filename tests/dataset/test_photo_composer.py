@@ -13,9 +13,9 @@ from dataset.photo_bank import PhotoBank, load_backgrounds
 from dataset.photo_composer import ComposerConfig, PhotoComposer, frame_grid, gaussian_blur, sample
 from dataset.synthetic import figure
 
-QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), empty=0, compressed=0, objects=0, person_motion=0, bend=0,
-                       camera_motion=0, background_motion=0, generated=0, color_jitter=0, defocus=0, blur=0, noise=0,
-                       grayscale=0, pause=0)
+QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), empty=0, turned=0, compressed=0, objects=0, person_motion=0,
+                       bend=0, camera_motion=0, background_motion=0, generated=0, color_jitter=0, defocus=0, blur=0,
+                       noise=0, grayscale=0, pause=0)
 BUSY = ComposerConfig(size=24, seq_length=3, people=(0.3, 0.4, 0.3), empty=0, compressed=0.5, objects=0.5,
                       generated=0.5, defocus=1, blur=0.5, noise=1, grayscale=0.3, pause=0.5)
 
