@@ -20,7 +20,7 @@ from torch import nn
 
 from video.background import parse_background
 from video.conversion import Conversion, ConversionReport, open_reader
-from video.matter import PRESETS, Matter
+from video.matter import Matter
 from video.outputs import EncodingOptions, plan_outputs
 
 
@@ -36,7 +36,7 @@ def convert_video(model: nn.Module, input_source: str | Path, input_resize: tupl
                   background_loop: str = 'loop', premultiply: bool = False, audio: bool = True,
                   codec: str | None = None, crf: int = 18, encoder_options: dict[str, str] | None = None,
                   frame_rate: float | Fraction = 30, start_number: int = 0,
-                  inference_size: int = PRESETS['portrait'], reset_on_cut: bool = False, engine: str = 'torch',
+                  inference_size: int | str = 'portrait', reset_on_cut: bool = False, engine: str = 'torch',
                   overwrite: bool = True) -> ConversionReport:
     """Matte one clip and write what is named.
 
@@ -47,7 +47,7 @@ def convert_video(model: nn.Module, input_source: str | Path, input_resize: tupl
         model: any module that answers `fgr, pha, *rec = model(src, *rec, downsample_ratio)`. It is not changed.
         input_source: a video file, an image, or a folder of images.
         input_resize: (width, height) [px] of the frames before anything else happens; outputs have this size too.
-        downsample_ratio: in (0, 1]; None chooses it so that the long side inside the network is `inference_size`.
+        downsample_ratio: in (0, 1]; None chooses it by `inference_size`.
         output_type: 'auto' (by suffix), 'video' or 'png_sequence' (a folder).
         output_composition: over the background; without `background`, formats that hold transparency are written with
             it and the others get RVM's green.
@@ -64,7 +64,8 @@ def convert_video(model: nn.Module, input_source: str | Path, input_resize: tupl
         audio: carry audio, subtitles, chapters and metadata into composition, foreground and RGBA videos.
         codec, crf, encoder_options: see `video.formats.CODECS`; options go to the encoder as they are.
         frame_rate: [1/s] of image folders. start_number: of numbered outputs.
-        inference_size: [px] long side inside the network.
+        inference_size: long side inside the network: pixels, or 'portrait' (what the weights are for: 512 for RVM's)
+            or 'full-body' (1.5 times that, for small people).
         reset_on_cut: forget the past at scene cuts.
         engine: 'torch', or 'openvino' (optional extra; CPU).
         overwrite: replace existing outputs; off raises FileExistsError.

@@ -13,7 +13,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -34,6 +34,7 @@ from training.loop import AUTOCAST
 from training.metrics import alpha_metrics
 from training.optimization import Diverged, Terms, Updater
 from training.signals import EXIT_REQUEUE, StopRequest
+from video.matter import cpu_has_bfloat16
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class PhotoConfig:
     weight_decay: float = setting('of AdamW', 0.01)
     clip_gradient: float = setting('largest gradient norm; 0: no clipping', 1.)
     ema: float = setting('decay per iteration of the averaged weights, which are the result', 0.998)
-    precision: str = setting('bf16, or fp32', 'bf16', tuple(AUTOCAST)[:2])
+    precision: str = setting('auto: bf16 where the device has instructions for it, else fp32', 'auto',
+                             ('auto', 'fp32', 'bf16'))
     device: str = setting('cpu, cuda or auto', 'auto', ('auto', 'cpu', 'cuda'))
     save_minutes: float = setting('between two states', 5.)
     seed: int = setting('of every draw', 0)
@@ -274,6 +276,8 @@ class Bar:
 def build(config: PhotoConfig) -> PhotoTrainer:
     best = 'cuda' if torch.cuda.is_available() else 'cpu'
     device = torch.device(best if config.device == 'auto' else config.device)
+    if config.precision == 'auto':
+        config = replace(config, precision='bf16' if device.type == 'cuda' or cpu_has_bfloat16() else 'fp32')
     checkpoints = Checkpoints(Path(config.run_dir) / 'checkpoint')
     state = checkpoints.load_newest()
     torch.manual_seed(config.seed)

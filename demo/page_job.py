@@ -119,7 +119,7 @@ def run_job(fields: Fields, engine: Engine, folder: Path,
     own_ratio = fields.size == 'own ratio'
     report = convert_video(
         model, fields.video, downsample_ratio=fields.ratio if own_ratio else None,
-        inference_size=PRESETS['portrait' if own_ratio else fields.size], output_composition=result[0],
+        inference_size='portrait' if own_ratio else fields.size, output_composition=result[0],
         output_alpha=result[1], output_rgba=transparent, background=background, progress=progress,
         device=engine.device, dtype=engine.dtype, engine=engine.name, reset_on_cut=engine.reset_on_cut)
     place = [] if is_exported(fields.checkpoint) else [f'{engine.device}, {str(engine.dtype).removeprefix("torch.")}']

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from video.matter import auto_ratio
+from video.matter import auto_ratio, choose_inference_size
 
 from .plots import label
 from .predict import Model, load_model, to_bytes
@@ -77,7 +77,8 @@ class Network:
     def matte(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) -> fgr (H, W, 3), pha (H, W), uint8. Frames must come in order."""
         src = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255
-        fgr, pha, *self.rec = self.model(src, *self.rec, self.ratio or auto_ratio(*image.shape[1::-1]))
+        ratio = self.ratio or auto_ratio(*image.shape[1::-1], choose_inference_size(self.model))
+        fgr, pha, *self.rec = self.model(src, *self.rec, ratio)
         return to_bytes(fgr[0]), to_bytes(pha[0])
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from model.weights import load_network
 from video.exported import is_exported, open_exported
-from video.matter import auto_ratio
+from video.matter import auto_ratio, choose_inference_size
 
 from .tree import Clip, read_rgb, write_image
 
@@ -70,7 +70,7 @@ def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | 
     The folder appears under its name only when it is complete.
 
     Args:
-        downsample_ratio: None for `auto_ratio`.
+        downsample_ratio: None for the converter's automatic one.
     Raises:
         ValueError: no frames, a damaged one, sizes that change, or an answer that is not finite.
     """
@@ -103,7 +103,8 @@ def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_
         size = size or image.shape
         if image.shape != size:
             raise ValueError(f'{path} is {image.shape[1]}x{image.shape[0]}, the first frame {size[1]}x{size[0]}')
-        ratio = downsample_ratio or getattr(model, 'downsample_ratio', None) or auto_ratio(*size[1::-1])
+        ratio = downsample_ratio or getattr(model, 'downsample_ratio', None) or auto_ratio(
+            *size[1::-1], choose_inference_size(model))
         src = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].to(dtype) / 255
         start = time.perf_counter()
         fgr, pha, *rec = model(src, *rec, ratio)

@@ -79,8 +79,8 @@ def run(args: argparse.Namespace, sample_frames: SampleFrames) -> int:
     frames = fit_frames(frames, size)
     # quantisation must not have seen the frames that prove it
     calibration = frames[FRAMES::CALIBRATION_STEP] if calibrated else frames
-    options = ExportOptions(size, ratio, args.precision, shapes, calibration)
     network = reparameterize_model(load_network(args.checkpoint, args.variant, args.refiner))
+    options = ExportOptions(size, ratio, args.precision, shapes, calibration, network.inference_size)
     print(f'{args.checkpoint}: {network.describe()}')
     for line in export(network, chosen, args.output, options, frames[:FRAMES]):
         print(line)

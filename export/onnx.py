@@ -60,7 +60,8 @@ def write_float(network: MattingNetwork, path: Path, options: ExportOptions) -> 
 
 def facts(network: MattingNetwork, options: ExportOptions) -> dict[str, str]:
     """What a file says about itself."""
-    known = {'variant': network.variant, 'refiner': network.refiner_name, 'precision': options.precision}
+    known = {'variant': network.variant, 'refiner': network.refiner_name, 'precision': options.precision,
+             'inference_size': str(network.inference_size)}
     return known | ({'downsample_ratio': repr(options.ratio)} if options.static else {})
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from video.matter import auto_ratio
+from video.matter import INFERENCE_SIZE, auto_ratio
 
 PRECISIONS = ('fp32', 'fp16', 'int8')
 SHAPES = ('dynamic', 'static')
@@ -16,11 +16,12 @@ class ExportOptions:
 
     Args:
         size: (width, height) [px] of frames: fixed in a static file, an example otherwise.
-        downsample_ratio: fixed in a static file, an example otherwise; None chooses it from the size.
+        downsample_ratio: fixed in a static file, an example otherwise; None chooses it from the sizes.
         precision: a name in `PRECISIONS`.
         shapes: a name in `SHAPES`.
         calibration: (H, W, 3) uint8 frames of `size`: what int8 quantisation takes its ranges from, and fp16 is
             searched for overflow with.
+        inference_size: [px] long side inside the network that a chosen ratio gives.
     Raises:
         ValueError: naming the flag.
     """
@@ -30,6 +31,7 @@ class ExportOptions:
     precision: str = 'fp32'
     shapes: str = 'dynamic'
     calibration: list[np.ndarray] = field(default_factory=list)
+    inference_size: int = INFERENCE_SIZE
 
     def __post_init__(self):
         if min(self.size) < 1:
@@ -45,7 +47,7 @@ class ExportOptions:
     @property
     def ratio(self) -> float:
         """The ratio, chosen from the size when it was not given."""
-        return self.downsample_ratio or auto_ratio(*self.size)
+        return self.downsample_ratio or auto_ratio(*self.size, self.inference_size)
 
     @property
     def static(self) -> bool:

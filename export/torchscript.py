@@ -25,7 +25,8 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='.*torch.jit.*')      # deprecated, and still what libtorch reads
         frozen = torch.jit.freeze(torch.jit.script(network.eval()))
-        torch.jit.save(frozen, str(path), _extra_files={'precision': options.precision})
+        torch.jit.save(frozen, str(path), _extra_files={
+            'precision': options.precision, 'inference_size': str(network.inference_size)})
 
 
 def open(path: Path) -> ExportedNetwork:

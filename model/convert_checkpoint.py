@@ -20,12 +20,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('target', type=Path, help='a new .pth or .safetensors file')
     parser.add_argument('--half', action='store_true', help='float16: half the size; it is read back as float32')
     parser.add_argument('--merge', action='store_true', help='merge the branches of MobileOne and UniRepLKNet')
+    parser.add_argument('--inference-size', type=int, metavar='N',
+                        help='long side in pixels of the small frames that the weights are for: what the automatic '
+                             'ratio aims at (.safetensors; default: as the source says)')
     parser.add_argument('--note', default='', help='one line that loading prints (.safetensors)')
     args = parser.parse_args(argv)
     try:
         if args.target.exists():
             raise ValueError(f'{args.target} exists: name a new file')
         network = load_network(args.source)
+        if args.inference_size is not None:
+            if args.target.suffix != '.safetensors' or not 32 <= args.inference_size <= 8192:
+                raise ValueError(f'--inference-size must be 32 to 8192 and the target a .safetensors file, got '
+                                 f'{args.inference_size} and {args.target.name}')
+            network.inference_size = args.inference_size
         if args.merge:
             network = reparameterize_model(network)
         if args.half:

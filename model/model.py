@@ -16,6 +16,7 @@ from .lraspp import LRASPP
 from .reparameterize import is_merged
 from .time_axis import fold_time, unfold_time
 
+INFERENCE_SIZE = 512     # [px] long side inside the network that RVM's rule for the ratio aims at
 REFINERS: dict[str, Callable[[int], nn.Module]] = {
     'deep_guided_filter': DeepGuidedFilterRefiner,
     'fast_guided_filter': FastGuidedFilterRefiner,
@@ -38,7 +39,8 @@ class Projection(nn.Module):
 class MattingNetwork(nn.Module):
     """Alpha and foreground for every frame of a video of people.
 
-    Attribute names are the file format of published checkpoints.
+    Attribute names are the file format of published checkpoints. `inference_size` [px] is the long side of the small
+    frames that its weights see people best at; the automatic downsample ratio aims at it.
 
     Args:
         variant: a name in `ENCODERS`.
@@ -59,6 +61,7 @@ class MattingNetwork(nn.Module):
             raise ValueError(f'refiner must be one of {", ".join(REFINERS)}, got {refiner!r}')
         spec = ENCODERS[variant]
         self.variant, self.refiner_name = variant, refiner
+        self.inference_size = INFERENCE_SIZE    # weights may be made for another one
         self.backbone = spec.build(pretrained_backbone)
         self.aspp = LRASPP(spec.channels[3], spec.aspp_channels)
         self.decoder = spec.decoder((*spec.channels[:3], spec.aspp_channels), spec.decoder_channels)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from .checkpoint_keys import NetworkForm, infer_network
 from .downloads import download_once
 from .encoder_registry import ENCODERS
-from .model import REFINERS, MattingNetwork
+from .model import INFERENCE_SIZE, REFINERS, MattingNetwork
 from .reparameterize import is_merged
 from .state_dicts import load_strictly, read_state
 
@@ -98,13 +98,22 @@ def load_network(checkpoint: str | Path = 'default', variant: str | None = None,
         state = {name: tensor for name, tensor in state.items() if name not in dropped}
     model = NetworkForm(found.variant, refiner or found.refiner, found.merged).build()
     load_strictly(model, state, f'checkpoint {path}')
+    model.inference_size = read_inference_size(metadata, path)
     return model.eval()
+
+
+def read_inference_size(metadata: dict[str, str], path: Path) -> int:
+    """The long side [px] inside the network that the weights name, or RVM's."""
+    text = metadata.get('inference_size', str(INFERENCE_SIZE))
+    if not text.isdecimal() or not 32 <= int(text) <= 8192:
+        raise ValueError(f'checkpoint {path}: inference_size must be 32 to 8192 pixels, got {text!r}')
+    return int(text)
 
 
 def save_network(model: MattingNetwork, path: str | Path, note: str = '') -> None:
     """Write a checkpoint that `load_network` reads: .safetensors (with variant, refiner and form as metadata) or .pth.
 
-    The file appears under its name only when it is complete.
+    The file appears under its name only when it is complete. An `inference_size` of its own is kept in .safetensors.
 
     Args:
         note: one line that loading prints, what users of these weights must know; .safetensors only.
@@ -119,7 +128,8 @@ def save_network(model: MattingNetwork, path: str | Path, note: str = '') -> Non
     try:
         if path.suffix == '.safetensors':
             metadata = {'format': 'pt', 'variant': model.variant, 'refiner': model.refiner_name,
-                        'form': 'merged' if is_merged(model) else 'train'}
+                        'form': 'merged' if is_merged(model) else 'train',
+                        'inference_size': str(model.inference_size)}
             save_file(state, partial, metadata | ({'note': ' '.join(note.split())} if note else {}))
         else:
             torch.save(state, partial)

@@ -50,8 +50,8 @@ def add_size_flags(parser: argparse.ArgumentParser) -> None:
     size.add_argument('--preset', choices=sorted(PRESETS), default='portrait',
                       help='full-body keeps more detail for small people (default: %(default)s)')
     size.add_argument('--inference-size', type=int, metavar='N',
-                      help=f'long side inside the network in pixels, instead of a preset '
-                           f'({", ".join(f"{name}: {side}" for name, side in PRESETS.items())})')
+                      help='long side inside the network in pixels, instead of a preset (times what the weights are '
+                           f'for: {", ".join(f"{name} {factor:g}" for name, factor in PRESETS.items())})')
 
 
 def network_settings(args: argparse.Namespace) -> dict:
@@ -76,7 +76,7 @@ def matter_settings(args: argparse.Namespace) -> dict:
         raise ValueError(f'--inference-size must be at least {MIN_INFERENCE_SIZE} pixels, got {args.inference_size}')
     return {
         'downsample_ratio': parse_ratio(args.downsample_ratio),
-        'inference_size': PRESETS[args.preset] if args.inference_size is None else args.inference_size,
+        'inference_size': args.preset if args.inference_size is None else args.inference_size,
         'reset_on_cut': args.reset_on_cut, 'engine': args.engine,
     }
 

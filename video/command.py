@@ -19,7 +19,7 @@ from .batch import (
 from .conversion import ConversionReport, open_reader
 from .formats import CODECS
 from .inputs import Input, default_output, expand_inputs, is_batch, output_path
-from .matter import Matter
+from .matter import Matter, choose_inference_size
 from .outputs import OUTPUT_TYPES
 from .preview import write_preview
 
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
         model = Matter(model, device=device, dtype=dtype, engine='openvino').network      # compiled once for all clips
     if args.preview:
         write_preview(open_reader(clips[0].path), lambda ratio: Matter(model, ratio, device=device, dtype=dtype),
-                      args.preview, settings['inference_size'])
+                      args.preview, choose_inference_size(model, settings['inference_size']))
         print(f'wrote {args.preview}')
         return 0
 

@@ -21,14 +21,17 @@ class ExportedNetwork(nn.Module):
         label: what runs where, for logs: 'matting.onnx, onnxruntime CPUExecutionProvider'.
         size: (width, height) [px] that the file is made for; None takes any.
         downsample_ratio: that the file is made for; None takes any in (0, 1].
+        inference_size: [px] long side inside the network that the automatic ratio aims at, where any is taken.
     """
 
     device = torch.device('cpu')      # of the tensors that go in and come out, wherever the runtime computes
     dtype = torch.float32             # of the tensors that go in and come out
 
-    def __init__(self, label: str, size: tuple[int, int] | None = None, downsample_ratio: float | None = None):
+    def __init__(self, label: str, size: tuple[int, int] | None = None, downsample_ratio: float | None = None,
+                 inference_size: int = 512):
         super().__init__()
         self.label, self.size, self.downsample_ratio = label, size, downsample_ratio
+        self.inference_size = inference_size
 
     def run_frame(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> list:
         """One frame.

@@ -14,19 +14,38 @@ from .exported_network import ExportedNetwork
 from .openvino_network import OpenVINONetwork
 from .prediction import DensePrediction, LinearPrediction, planar
 
-PRESETS = {'portrait': 512, 'full-body': 768}     # [px] long side inside the network
+INFERENCE_SIZE = 512                              # [px] long side inside a network that names none of its own: RVM's
+PRESETS = {'portrait': 1.0, 'full-body': 1.5}     # times that side
 MIN_INFERENCE_SIZE = 32                           # [px]
 MIN_SHORT_SIDE = 192                              # [px] kept by very wide or tall frames
 PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 CUT_THRESHOLD = 27.0                              # mean change of hue, saturation and value, of 255; PySceneDetect's
 
 
-def auto_ratio(width: int, height: int, long_side: int = PRESETS['portrait']) -> float:
+def auto_ratio(width: int, height: int, long_side: int = INFERENCE_SIZE) -> float:
     """Downsample ratio that brings the long side to `long_side` [px], never above 1.
 
     Very wide or tall frames keep a short side of at least 192 px, below which the network no longer sees people.
     """
     return min(max(long_side / max(width, height), MIN_SHORT_SIDE / min(width, height)), 1.0)
+
+
+def choose_inference_size(model: object, choice: int | str = 'portrait') -> int:
+    """Long side [px] inside the network that the automatic ratio aims at.
+
+    Args:
+        model: its `inference_size` says what its weights are for; 512 where it says nothing.
+        choice: a number of pixels, or a name in `PRESETS`: so many times what the weights are for.
+    Raises:
+        ValueError: fewer than 32 pixels, or an unknown name.
+    """
+    if isinstance(choice, str):
+        if choice not in PRESETS:
+            raise ValueError(f'inference_size must be pixels or one of {", ".join(PRESETS)}, got {choice!r}')
+        choice = round(PRESETS[choice] * getattr(model, 'inference_size', INFERENCE_SIZE))
+    if choice < MIN_INFERENCE_SIZE:
+        raise ValueError(f'inference_size must be at least {MIN_INFERENCE_SIZE} pixels, got {choice}')
+    return choice
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
@@ -108,7 +127,7 @@ class Matter:
     Args:
         model: any module that answers `fgr, pha, *rec = model(src, *rec, downsample_ratio)`; it is not changed.
         downsample_ratio: in (0, 1], or None for that of an exported file, or to choose it from each frame size.
-        inference_size: [px] long side inside the network when the ratio is chosen.
+        inference_size: long side inside the network when the ratio is chosen: pixels, or a name in `PRESETS`.
         device: None keeps the model's own.
         dtype: None keeps the model's own. Needed, with `device`, for frozen TorchScript, which does not tell.
         reset_on_cut: forget the past when the scene changes.
@@ -119,12 +138,10 @@ class Matter:
     """
 
     def __init__(self, model: nn.Module, downsample_ratio: float | None = None,
-                 inference_size: int = PRESETS['portrait'], device: str | torch.device | None = None,
+                 inference_size: int | str = 'portrait', device: str | torch.device | None = None,
                  dtype: torch.dtype | None = None, reset_on_cut: bool = False, engine: str = 'torch'):
         if downsample_ratio is not None and not 0 < downsample_ratio <= 1:
             raise ValueError(f'downsample_ratio must be in (0, 1], got {downsample_ratio}')
-        if inference_size < MIN_INFERENCE_SIZE:
-            raise ValueError(f'inference_size must be at least {MIN_INFERENCE_SIZE} pixels, got {inference_size}')
         if isinstance(model, ExportedNetwork):
             device, dtype = model.device, model.dtype
         parameter = next(iter(model.parameters()), None)
@@ -133,7 +150,8 @@ class Matter:
         self.device = torch.device(device) if device is not None else parameter.device
         self.dtype = dtype or parameter.dtype
         self.network = self._start_engine(model, engine)
-        self.ratio, self.inference_size, self.reset_on_cut = downsample_ratio, inference_size, reset_on_cut
+        self.ratio, self.reset_on_cut = downsample_ratio, reset_on_cut
+        self.inference_size = choose_inference_size(self.network, inference_size)
         if isinstance(self.network, ExportedNetwork):
             if downsample_ratio is not None:
                 self.network.choose_ratio(downsample_ratio)

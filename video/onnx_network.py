@@ -51,10 +51,11 @@ class OnnxNetwork(ExportedNetwork):
         self._inputs = {value.name: value for value in session.get_inputs()}
         check_interface(path, list(self._inputs), [value.name for value in session.get_outputs()])
         H, W = self._inputs['src'].shape[2:]
-        ratio = session.get_modelmeta().custom_metadata_map.get('downsample_ratio')
+        facts = session.get_modelmeta().custom_metadata_map
+        ratio = facts.get('downsample_ratio')
         super().__init__(f'{path.name}, onnxruntime {session.get_providers()[0]}',
                          (W, H) if isinstance(H, int) and isinstance(W, int) else None,
-                         float(ratio) if ratio else None)
+                         float(ratio) if ratio else None, int(facts.get('inference_size', 512)))
         self._float = np.float16 if self._inputs['src'].type == 'tensor(float16)' else np.float32
 
     def feed(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> dict:

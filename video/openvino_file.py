@@ -38,9 +38,12 @@ class OpenVINOFile(ExportedNetwork):
         shape = compiled.input('src').partial_shape
         self._shapes = {name: compiled.input(name).partial_shape for name in NAMES_IN[1:5]}
         fixed = shape[2].is_static and shape[3].is_static
-        ratio = float(model.get_rt_info('downsample_ratio').astype(str)) if _has(model, 'downsample_ratio') else None
+        facts = {key: model.get_rt_info(key).astype(str) for key in ('downsample_ratio', 'inference_size')
+                 if _has(model, key)}
+        ratio = float(facts['downsample_ratio']) if 'downsample_ratio' in facts else None
         super().__init__(f'{path.name}, OpenVINO {place} {precision}',
-                         (shape[3].get_length(), shape[2].get_length()) if fixed else None, ratio)
+                         (shape[3].get_length(), shape[2].get_length()) if fixed else None, ratio,
+                         int(facts.get('inference_size', 512)))
         self._request = compiled.create_infer_request()
 
     def run_frame(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> list:

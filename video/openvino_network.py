@@ -35,6 +35,7 @@ class OpenVINONetwork(nn.Module):
         if not hasattr(network, 'coefficients'):
             raise ValueError('engine openvino runs MattingNetwork only: use engine torch for this model')
         self._openvino, self._compiled = openvino, {}
+        self.inference_size = network.inference_size
         self._parts = {'coefficients': _Coefficients(network).eval(), 'full_size': _FullSize(network).eval()}
         self._hint = 'bf16' if dtype == torch.bfloat16 else 'f32'
 

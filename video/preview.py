@@ -9,7 +9,7 @@ import numpy as np
 
 from .conversion import Reader
 from .images import ImageFileWriter
-from .matter import PRESETS, Matter, auto_ratio
+from .matter import Matter, auto_ratio
 from .render import Renderer
 
 MOMENTS = (0.15, 0.5, 0.85)       # of the clip's length
@@ -19,7 +19,7 @@ LABEL_HEIGHT = 26                 # [px]
 
 
 def write_preview(reader: Reader, make_matter: Callable[[float], Matter], path: str | Path,
-                  inference_size: int = PRESETS['portrait']) -> None:
+                  inference_size: int) -> None:
     """Write the sheet: a row per moment; the source, then composition over green and alpha for each ratio.
 
     Args:

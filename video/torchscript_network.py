@@ -22,14 +22,15 @@ class TorchScriptNetwork(ExportedNetwork):
 
     def __init__(self, path: str | Path, device: str | torch.device = 'auto'):
         self._device = choose_device(device)
-        extra = {'precision': ''}
+        extra = {'precision': '', 'inference_size': ''}
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings('ignore', message='.*torch.jit.*')       # deprecated, and still libtorch's file
                 module = torch.jit.load(str(path), map_location=self._device, _extra_files=extra).eval()
         except RuntimeError as error:
             raise ValueError(f'{path} is not a TorchScript file: {str(error).splitlines()[0]}') from error
-        super().__init__(f'{Path(path).name}, TorchScript on {self._device}')
+        super().__init__(f'{Path(path).name}, TorchScript on {self._device}',
+                         inference_size=int(extra['inference_size'] or 512))
         self.module = module
         half = extra['precision'] in ('fp16', b'fp16')
         self._dtype = torch.float16 if half else next((p.dtype for p in module.parameters()), torch.float32)

@@ -27,7 +27,7 @@ open = onnx_format.open
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
-    onnx_format.write(network, path, ExportOptions(options.size))
+    onnx_format.write(network, path, ExportOptions(options.size, options.downsample_ratio))
     import onnx
     from half_weights import store_half
     from pad_channels import pad_channels
@@ -57,8 +57,9 @@ def make_model(checkpoint: str, path: Path, precision: str) -> str:
     network = reparameterize_model(load_network(weights))
     path.parent.mkdir(parents=True, exist_ok=True)
     card.unlink(missing_ok=True)
-    lines = list(export(network, Format('web', sys.modules[__name__]), path, ExportOptions(SIZE, None, precision),
-                        sample_frames(FRAMES)))
-    card.write_text(json.dumps({**facts, 'network': network.describe(), 'bytes': path.stat().st_size,
+    lines = list(export(network, Format('web', sys.modules[__name__]), path, ExportOptions(SIZE, None, precision,
+                        inference_size=network.inference_size), sample_frames(FRAMES)))
+    card.write_text(json.dumps({**facts, 'network': network.describe(), 'inference_size': network.inference_size,
+                                'bytes': path.stat().st_size,
                                 'proof': lines[:-1]}, indent=1))
     return '\n'.join(lines)

@@ -38,7 +38,8 @@ def test_merged(tmp_path):
     source, target = tmp_path / 'train.pth', tmp_path / 'merged.safetensors'
     torch.manual_seed(0)
     save_network(MattingNetwork('mobileone'), source)
-    assert main([str(source), str(target), '--merge']) == 0
+    assert main([str(source), str(target), '--merge', '--inference-size', '384']) == 0
+    assert load_network(target).inference_size == 384
     assert is_merged(load_network(target))
     torch.testing.assert_close(answer(target), answer(source), atol=1e-4, rtol=0)
 
@@ -46,6 +47,7 @@ def test_merged(tmp_path):
 @pytest.mark.parametrize('target, more, message', [
     ('net.onnx', [], 'checkpoint name must end in .safetensors or .pth'),
     ('net.pth', ['--note', 'x'], 'only .safetensors files carry a note'),
+    ('net.pth', ['--inference-size', '384'], '--inference-size must be 32 to 8192 and the target a .safetensors file'),
     ('there.pth', [], 'exists: name a new file'),
 ])
 def test_bad_input(source, tmp_path, capsys, target, more, message):

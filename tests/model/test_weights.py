@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from model import MattingNetwork, weights
 from model.weights import load_network, read_state, resolve_checkpoint, save_network
@@ -25,6 +26,18 @@ def test_round_trip(tmp_path, network, suffix):
     assert not loaded.training and [p.name for p in tmp_path.iterdir()] == [path.name]
     for name, tensor in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_the_size_that_weights_are_for_stays_with_them(tmp_path):
+    network = MattingNetwork()
+    assert network.inference_size == 512
+    network.inference_size = 384
+    save_network(network, tmp_path / 'net.safetensors')
+    assert load_network(tmp_path / 'net.safetensors').inference_size == 384
+    for wrong in ('0', '-5', 'wide'):
+        save_file(network.state_dict(), tmp_path / 'wrong.safetensors', {'format': 'pt', 'inference_size': wrong})
+        with pytest.raises(ValueError, match=f"inference_size must be 32 to 8192 pixels, got '{wrong}'"):
+            load_network(tmp_path / 'wrong.safetensors')
 
 
 @pytest.mark.parametrize('wrapper', ['state_dict', 'model'])

@@ -10,8 +10,11 @@ pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements_onnx
 pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements_onnx.txt')
 
 from evaluation.predict import load_model
+from export.formats import Format
+from export.options import ExportOptions
 from inference import convert_video
 from inference_utils import Matter, VideoReader
+from model import reparameterize_model
 from model.weights import load_network
 from tests.clips import write_clip
 from tests.export.networks import RATIO, SIZE, clip, filled_network
@@ -43,6 +46,18 @@ def test_converter_with_an_exported_file(exported, tmp_path, capsys, name, shape
     assert np.abs(last_frame(tmp_path / 'alpha.mkv') - last_frame(tmp_path / 'plain.mkv')).max() <= 2
     assert f'{path.name}, ' in capsys.readouterr().out
     assert np.ptp(last_frame(tmp_path / 'alpha.mkv')) > 50
+
+
+@pytest.mark.parametrize('name', ['onnx', 'openvino', 'torchscript'])
+def test_dynamic_files_say_what_size_the_weights_are_for(tmp_path, name):
+    if name == 'openvino':
+        pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements_openvino.txt')
+    network, module = reparameterize_model(filled_network()), Format.load(name).module      # a copy
+    network.inference_size = 320
+    path = tmp_path / f'net{module.SUFFIXES[0]}'
+    module.write(network, path, ExportOptions(SIZE, RATIO))
+    assert Matter(module.open(path)).internal_size(640, 480) == (320, 240)
+    assert ExportOptions((640, 480), inference_size=320).ratio == 0.5
 
 
 @pytest.mark.parametrize('flags, message', [

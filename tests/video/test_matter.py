@@ -6,7 +6,15 @@ import torch
 
 from model import MattingNetwork
 from tests.clips import BrightnessNetwork, picture
-from video.matter import Matter, auto_ratio, choose_device, choose_precision, cpu_has_bfloat16, fold_batch_norms
+from video.matter import (
+    Matter,
+    auto_ratio,
+    choose_device,
+    choose_inference_size,
+    choose_precision,
+    cpu_has_bfloat16,
+    fold_batch_norms,
+)
 
 CLIP = [picture(index, 96, 64) for index in range(12)]
 
@@ -137,12 +145,29 @@ def test_missing_openvino_names_the_install_line(network, monkeypatch):
         Matter(network, engine='openvino')
 
 
+@pytest.mark.parametrize('engine', ['torch', 'openvino'])
+def test_automatic_ratio_aims_at_the_size_that_the_weights_are_for(engine):
+    if engine == 'openvino':
+        pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements_openvino.txt')
+    network = MattingNetwork()
+    assert Matter(network, engine=engine).ratio_for(1920, 1080) == 512 / 1920
+    network.inference_size = 384
+    assert Matter(network, engine=engine).internal_size(1920, 1080) == (384, 216)
+    started = Matter(network, engine=engine).network
+    assert Matter(started, engine=engine, device='cpu', dtype=torch.float32).internal_size(1920, 1080) == (384, 216)
+    assert Matter(network, inference_size='full-body', engine=engine).internal_size(1920, 1080) == (576, 324)
+    assert Matter(network, inference_size=640, engine=engine).internal_size(1920, 1080) == (640, 360)
+    assert choose_inference_size(object()) == 512
+
+
 def test_bad_arguments(network):
     for ratio in (0, 1.5, -1):
         with pytest.raises(ValueError, match=r'downsample_ratio must be in \(0, 1\]'):
             Matter(network, ratio)
     with pytest.raises(ValueError, match='inference_size must be at least 32'):
         Matter(network, inference_size=5)
+    with pytest.raises(ValueError, match='inference_size must be pixels or one of portrait, full-body'):
+        Matter(network, inference_size='large')
     with pytest.raises(ValueError, match='engine must be torch or openvino'):
         Matter(network, engine='tensorrt')
     with pytest.raises(ValueError, match='leaves no pixel of a 1x1 frame'):

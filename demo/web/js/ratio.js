@@ -6,7 +6,7 @@ const MIN_SHORT_SIDE = 192; // [px] kept by very wide or tall frames
  * Ratio that brings the long side to `longSide` [px], never above 1.
  * @param {number} width [px]
  * @param {number} height [px]
- * @param {number} longSide [px] 512 suits portraits, 768 full bodies
+ * @param {number} longSide [px] 512 suits RVM's weights
  * @returns {number} in (0, 1]
  */
 export function autoRatio(width, height, longSide = 512) {
@@ -16,10 +16,11 @@ export function autoRatio(width, height, longSide = 512) {
 /**
  * What a choice of the page means for one frame size, as a single-precision number.
  * @param {string} choice 'portrait', 'full-body', or a number in (0, 1] as text
+ * @param {number} inferenceSize [px] long side that the weights are for; full bodies get 1.5 times that
  */
-export function ratioOf(choice, width, height) {
-  if (choice === 'portrait') return float32Up(autoRatio(width, height, 512));
-  if (choice === 'full-body') return float32Up(autoRatio(width, height, 768));
+export function ratioOf(choice, width, height, inferenceSize = 512) {
+  if (choice === 'portrait') return float32Up(autoRatio(width, height, inferenceSize));
+  if (choice === 'full-body') return float32Up(autoRatio(width, height, Math.round(1.5 * inferenceSize)));
   const ratio = Number(choice);
   if (!(ratio > 0 && ratio <= 1)) throw new RangeError(`ratio must be in (0, 1], portrait or full-body, got ${choice}`);
   return float32Up(ratio);

@@ -13,6 +13,7 @@ let network = null;
 let background = { kind: 'color', color: [0, 177, 64] };
 let fitted = null; // the background picture at the size of the frames
 let planes = null;
+let inferenceSize = 512; // [px] long side that the weights are for
 
 async function load({ model, engine, threads }) {
   const bytes = await download(new URL(model, self.location), (loaded, total) => post('progress', { loaded, total }));
@@ -25,7 +26,15 @@ async function load({ model, engine, threads }) {
     runtime.notes.push(`WebGPU cannot run this model (${error.message}): using WASM`);
     network = await Network.create(runtime, bytes);
   }
+  inferenceSize = await readInferenceSize(model);
   post('ready', { engine: runtime.engine, label: runtime.label, notes: runtime.notes, bytes: bytes.length });
+}
+
+/** What the card beside the model says; other files than ours have none, and get RVM's 512. */
+async function readInferenceSize(model) {
+  const answer = await fetch(new URL(model.replace(/\.onnx$/, '.json'), self.location));
+  if (!answer.ok) return 512;
+  return (await answer.json()).inference_size ?? 512;
 }
 
 /** The background picture, cropped and scaled to cover a frame. */
@@ -51,7 +60,7 @@ function compose(view, src, { fgr, pha }, width, height) {
 }
 
 async function frame({ pixels, width, height, ratio: choice, view, channels }) {
-  const src = new Uint8ClampedArray(pixels), ratio = ratioOf(choice, width, height);
+  const src = new Uint8ClampedArray(pixels), ratio = ratioOf(choice, width, height, inferenceSize);
   const began = performance.now();
   if (planes?.length !== 3 * width * height) planes = new Float32Array(3 * width * height);
   toPlanes(src, planes);

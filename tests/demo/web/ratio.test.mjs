@@ -11,6 +11,8 @@ test('automatic ratio', () => {
 test('choices of the page', () => {
   assert.equal(ratioOf('portrait', 1024, 512), 0.5);
   assert.equal(ratioOf('full-body', 1024, 512), 0.75);
+  assert.equal(ratioOf('portrait', 1024, 512, 384), 0.375);
+  assert.equal(ratioOf('full-body', 1024, 512, 384), 0.5625);
   assert.equal(ratioOf('0.25', 1024, 512), 0.25);
   for (const bad of ['0', '1.5', 'x', '']) assert.throws(() => ratioOf(bad, 9, 9), /ratio must be in \(0, 1\]/);
 });
