@@ -1,32 +1,12 @@
 """Where tests find the material that stands beside the project and never in it."""
 
 import importlib.util
-import os
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-STATUS = pytest.StashKey[int]()
 SHARED = Path(__file__).resolve().parents[2] / 'shared'
-
-
-def pytest_sessionfinish(session, exitstatus):
-    session.config.stash[STATUS] = int(exitstatus)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config):
-    """End here, with everything said and cleaned up.
-
-    With PyTorch, onnxruntime, OpenVINO and Tk in one process the interpreter was once seen to crash while it took them
-    down after the last test, and a passing run counted as failed.
-    """
-    if STATUS in config.stash:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(config.stash[STATUS])
 
 
 @pytest.fixture(scope='session', autouse=True)

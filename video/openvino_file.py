@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork, check_interface, graph_ratio
-from .openvino_network import require_openvino
+from .openvino_network import openvino_core
 
 
 class OpenVINOFile(ExportedNetwork):
@@ -24,13 +24,13 @@ class OpenVINOFile(ExportedNetwork):
     """
 
     def __init__(self, path: str | Path, device: str = 'auto', precision: str = 'f32'):
-        openvino = require_openvino()
+        core = openvino_core()
         path = Path(path)
         place = 'CPU' if str(device) in ('auto', 'cpu') else str(device).upper()
         try:
-            model = openvino.Core().read_model(path)
-            compiled = openvino.Core().compile_model(model, place, {'INFERENCE_PRECISION_HINT': precision,
-                                                                    'PERFORMANCE_HINT': 'LATENCY'})
+            model = core.read_model(path)
+            compiled = core.compile_model(model, place, {'INFERENCE_PRECISION_HINT': precision,
+                                                         'PERFORMANCE_HINT': 'LATENCY'})
         except RuntimeError as error:
             raise ValueError(f'{path}: OpenVINO cannot run this file on {place}: {_last_line(error)}') from error
         self._names = [value.any_name for value in compiled.inputs]

@@ -1,5 +1,6 @@
 """A matting network run by OpenVINO (optional extra), the fastest CPU engine we know."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -16,6 +17,17 @@ def require_openvino():
     except ImportError as error:
         raise RuntimeError(INSTALL) from error
     return openvino
+
+
+@functools.cache
+def openvino_core():
+    """The one `openvino.Core` of this process, which lives as long as it does.
+
+    Each core that loads the CPU plugin gives the thread a new alternate signal stack and takes it away when it goes. Of
+    two cores with overlapping lives the second puts back the freed stack of the first, and the next signal with a
+    Python handler (Ctrl-C, the end of a child of a DataLoader) kills the process.
+    """
+    return require_openvino().Core()
 
 
 class OpenVINONetwork(nn.Module):
@@ -77,7 +89,7 @@ class OpenVINONetwork(nn.Module):
                 warnings.simplefilter('ignore')
                 converted = self._openvino.convert_model(self._parts[part], example_input=example,
                                                          input=[tensor.shape for tensor in example])
-            self._compiled[key] = self._openvino.Core().compile_model(
+            self._compiled[key] = openvino_core().compile_model(
                 converted, 'CPU', {'INFERENCE_PRECISION_HINT': self._hint, 'PERFORMANCE_HINT': 'LATENCY'})
         return self._compiled[key]
 

@@ -1,5 +1,10 @@
 """Matter: states, sizes, ratios, precision, engines."""
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +21,7 @@ from video.matter import (
     fold_batch_norms,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 CLIP = [picture(index, 96, 64) for index in range(12)]
 
 
@@ -137,6 +143,30 @@ def test_openvino_equals_torch(network, ratio):
     other = [picture(index, 80, 120) for index in range(2)]
     for pixels in other:
         torch.testing.assert_close(fast.step(pixels)[1], reference.step(pixels)[1], atol=1e-3, rtol=1e-2)
+
+
+SIGNAL_AFTER_TWO_ENGINES = """
+import gc, os, signal
+import numpy as np
+from model import MattingNetwork
+from video.matter import Matter
+matters = [Matter(MattingNetwork('mobilenetv3', 'fast_guided_filter'), 0.5, engine='openvino') for _ in range(2)]
+for matter in matters:
+    matter.step(np.zeros((64, 64, 3), np.uint8))
+while matters:
+    del matters[0], matter      # the first goes first
+    gc.collect()
+    matter = None
+signal.signal(signal.SIGUSR1, lambda number, frame: print('handled', flush=True))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, 'SIGUSR1'), reason='needs the signals of Unix')
+def test_signals_are_handled_after_two_openvino_engines():
+    pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements_openvino.txt')
+    done = subprocess.run([sys.executable, '-c', SIGNAL_AFTER_TWO_ENGINES], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'handled\n'), done.stderr
 
 
 def test_missing_openvino_names_the_install_line(network, monkeypatch):
