@@ -56,8 +56,8 @@ PRESETS: dict[str, tuple[Phase, ...]] = {
     # two cores: where people are, on stills; then edges and time; the refiner at the end
     'cpu': (Phase(0.30, ((192, 14),), 1, coarse=True), Phase(0.27, ((256, 8),), 2, coarse=True),
             Phase(0.35, ((256, 3),), 3), Phase(0.08, ((512, 2),), 2, downsample_ratio=0.5)),
-    # two cores, from weights: people as large as the converter shows them, and at half that size
-    'cpu_more': (Phase(0.50, ((256, 8), (384, 4), (384, 4)), 2, coarse=True), Phase(0.42, ((256, 3), (384, 2)), 2),
+    # two cores, from weights of 'cpu': people larger, too, as frames of the converter are
+    'cpu_more': (Phase(0.42, ((256, 8), (320, 5)), 2, coarse=True), Phase(0.50, ((256, 3), (320, 2)), 2),
                  Phase(0.08, ((512, 2),), 2, downsample_ratio=0.5)),
     'gpu': (Phase(0.15, ((256, 64),), 1, coarse=True), Phase(0.60, ((256, 12), (384, 6)), 8),
             Phase(0.15, ((512, 2),), 15), Phase(0.10, ((1024, 2),), 4, downsample_ratio=0.375)),

@@ -58,16 +58,11 @@ class Format:
     def load(cls, name: str) -> 'Format':
         """
         Raises:
-            ValueError: unknown name, or one whose module is not in this version.
+            ValueError: unknown name.
         """
         if name not in FORMATS:
             raise ValueError(f'--format must be one of {", ".join(FORMATS)}, got {name!r}')
-        try:
-            return cls(name, import_module(FORMATS[name]))
-        except ModuleNotFoundError as error:
-            if error.name != FORMATS[name]:
-                raise
-            raise ValueError(f'--format {name} is not part of this version') from error
+        return cls(name, import_module(FORMATS[name]))
 
     def check(self, output: Path, options: ExportOptions) -> None:
         """Refuse what this format cannot be, before slow work.
