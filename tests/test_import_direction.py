@@ -9,9 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ALLOWED: dict[str, set[str]] = {
     'model': set(), 'dataset': set(), 'training': set(), 'train_loss': set(), 'train_config': set(), 'video': set(),
     'evaluation/metrics': set(),
-    **dict.fromkeys(('train', 'mobileone_train', 'mamba_train', 'unireplknet_train', 'train_speed_test',
-                     'train_photos'),
+    **dict.fromkeys(('train', 'mobileone_train', 'mamba_train', 'unireplknet_train', 'train_speed_test'),
                     {'train', 'train_config', 'train_loss', 'training', 'dataset', 'model'}),
+    'train_photos': {'train_config', 'train_loss', 'training', 'dataset', 'model', 'video'},  # what a CPU computes in
     'inference_utils': {'video'},
     'inference': {'inference_utils', 'video'},       # model only under `if __name__ == '__main__'`
     'custom_inference': {'inference', 'model', 'video'},

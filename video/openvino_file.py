@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork, check_interface, graph_ratio
-from .openvino_network import openvino_core
+from .openvino_network import openvino_core, require_openvino
 
 
 class OpenVINOFile(ExportedNetwork):
@@ -24,6 +24,7 @@ class OpenVINOFile(ExportedNetwork):
     """
 
     def __init__(self, path: str | Path, device: str = 'auto', precision: str = 'f32'):
+        require_openvino()
         core = openvino_core()
         path = Path(path)
         place = 'CPU' if str(device) in ('auto', 'cpu') else str(device).upper()
