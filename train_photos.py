@@ -8,6 +8,7 @@ stopped goes on where it stood. The recipe is explained in documentation/default
 """
 
 import math
+import os
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -15,6 +16,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+# Beside another busy process, threads that wait by spinning take seconds a frame: read when torch is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import torch
 from torch import Tensor
