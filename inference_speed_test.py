@@ -5,7 +5,8 @@
     python inference_speed_test.py --end-to-end --baseline                the converter beside the plain way
     python inference_speed_test.py --compare-engines --resolution 1280 720    PyTorch, onnxruntime, OpenVINO
 
-Without --checkpoint the weights are random, which changes nothing about the speed.
+Without --checkpoint the weights are random, which changes nothing about the speed at one ratio; add --end-to-end to
+--compare-engines for whole conversions.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import numpy as np
 import torch
 
 from benchmark.end_to_end import time_end_to_end
-from benchmark.engines import time_in_turns
+from benchmark.engines import convert_in_turns, time_in_turns
 from benchmark.machine import describe_machine
 from benchmark.network import count_multiply_adds, matter_step, network_step, time_step
 from export.formats import Format
@@ -100,7 +101,7 @@ def check(args: argparse.Namespace) -> None:
     if args.engine == 'openvino':
         _refuse(args, '--engine openvino', 'disable_refiner', 'script')
     if args.compare_engines:
-        _refuse(args, '--compare-engines', 'all', 'disable_refiner', 'script', 'end_to_end')
+        _refuse(args, '--compare-engines', 'all', 'disable_refiner', 'script', 'baseline')
         if args.engine != 'torch' or args.precision != 'auto' or args.device not in ('auto', 'cpu'):
             raise ValueError('--compare-engines chooses engines and precisions itself, on the CPU: leave out --engine, '
                              '--precision and --device')
@@ -173,10 +174,10 @@ def measure(args: argparse.Namespace, variant: str | None) -> dict:
     dtype = choose_precision(args.precision, device)
     pixels = first_frame(args)
     height, width = pixels.shape[:2]
-    ratio = parse_ratio(args.downsample_ratio) or auto_ratio(width, height)
+    network = build_network(args, variant)
+    ratio = parse_ratio(args.downsample_ratio) or auto_ratio(width, height, network.inference_size)
     if min(width, height) * ratio < 1:
         raise ValueError(f'--downsample-ratio {ratio:g} leaves no pixel of a {width}x{height} frame: use a larger one')
-    network = build_network(args, variant)
     inner = int(width * ratio), int(height * ratio)
     result = {
         'variant': network.variant, 'refiner': None if args.disable_refiner else network.refiner_name,
@@ -202,11 +203,14 @@ def compare_engines(args: argparse.Namespace) -> list[dict]:
     """Everything that runs the network on a CPU, one after the other, in turns."""
     pixels = first_frame(args)
     height, width = pixels.shape[:2]
-    ratio = parse_ratio(args.downsample_ratio) or auto_ratio(width, height)
     network = build_network(args, args.model_variant)
+    ratio = parse_ratio(args.downsample_ratio) or auto_ratio(width, height, network.inference_size)
     with tempfile.TemporaryDirectory(prefix='inference_speed_test_') as folder:
-        results = time_in_turns(_engines(network, Path(folder), pixels, ratio), pixels, args.iterations, args.warm_up,
-                                args.repeats)
+        engines = _engines(network, Path(folder), pixels, ratio)
+        if args.end_to_end:
+            results = convert_in_turns(engines, Path(folder), (width, height), args.iterations, args.repeats)
+        else:
+            results = time_in_turns(engines, pixels, args.iterations, args.warm_up, args.repeats)
     common = {'refiner': network.refiner_name, 'resolution': [width, height], 'downsample_ratio': ratio,
               'internal_size': [int(width * ratio), int(height * ratio)], 'device': 'cpu',
               'precision': 'fp32 unless said', 'engine': f'{network.variant}, {args.repeats} turns of every engine'}

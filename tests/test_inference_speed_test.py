@@ -220,7 +220,20 @@ def test_compare_engines(tmp_path):
     assert {'torch', 'onnx dynamic fp32', 'onnx static int8', 'openvino static fp32', '--engine openvino'} <= set(names)
 
 
+@pytest.mark.slow
+def test_compare_engines_by_whole_conversions(tmp_path, capsys):
+    for package in ('onnxruntime', 'onnx', 'openvino'):
+        pytest.importorskip(package)
+    flags = ['--compare-engines', '--end-to-end', '--repeats', '2', '--output-json', str(tmp_path / 'out.json')]
+    assert main([*SMALL, *flags]) == 0
+    results = json.loads((tmp_path / 'out.json').read_text())['results']
+    assert {'torch', 'onnx dynamic fp32', '--engine openvino'} <= {result['variant'] for result in results}
+    assert all(result['fps'] > 0 and len(result['fps_of_runs']) == 2 for result in results)
+    assert results[0]['speed_up'] == 1 and 'end to end' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(('arguments', 'message'), [
+    (['--compare-engines', '--end-to-end', '--baseline'], '--baseline cannot be combined with --compare-engines'),
     (['--iterations', '0'], '--iterations must be at least 1, got 0'),
     (['--warm-up', '-1'], '--warm-up must be at least 0, got -1'),
     (['--resolution', '0', '5'], '--resolution must be two positive numbers'),
