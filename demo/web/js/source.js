@@ -222,7 +222,7 @@ export class Source {
 
   #grab(now, mediaTime) {
     const video = this.#video, [width, height] = limitSize(video.videoWidth, video.videoHeight, this.#limit);
-    if (!video.videoWidth) return;
+    if (!video.videoWidth || video.readyState < 2) return; // nothing to draw yet: the canvas would stay transparent
     const backwards = this.#lastTime !== null && mediaTime < this.#lastTime;
     const reset = this.#jumped || backwards;
     this.#lastTime = mediaTime;
