@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 NAMES_IN = ('src', 'r1i', 'r2i', 'r3i', 'r4i', 'downsample_ratio')     # of the published ONNX files
+INFERENCE_SIZE = 512     # [px] long side inside a network that names none of its own: RVM's
 NAMES_OUT = ('fgr', 'pha', 'r1o', 'r2o', 'r3o', 'r4o')
 
 
@@ -28,7 +29,7 @@ class ExportedNetwork(nn.Module):
     dtype = torch.float32             # of the tensors that go in and come out
 
     def __init__(self, label: str, size: tuple[int, int] | None = None, downsample_ratio: float | None = None,
-                 inference_size: int = 512):
+                 inference_size: int = INFERENCE_SIZE):
         super().__init__()
         self.label, self.size, self.downsample_ratio = label, size, downsample_ratio
         self.inference_size = inference_size

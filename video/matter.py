@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .exported_network import ExportedNetwork
+from .exported_network import INFERENCE_SIZE, ExportedNetwork
 from .openvino_network import OpenVINONetwork
 from .prediction import DensePrediction, LinearPrediction, planar
 
-INFERENCE_SIZE = 512                              # [px] long side inside a network that names none of its own: RVM's
 PRESETS = {'portrait': 1.0, 'full-body': 1.5}     # times that side
 MIN_INFERENCE_SIZE = 32                           # [px]
 MIN_SHORT_SIDE = 192                              # [px] kept by very wide or tall frames

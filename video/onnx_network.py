@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork, check_interface, graph_ratio
+from .exported_network import INFERENCE_SIZE, NAMES_IN, NAMES_OUT, ExportedNetwork, check_interface, graph_ratio
 
 INSTALL = 'ONNX files need the {} package: pip install -r requirements_onnx.txt'
 PROVIDERS = {'cuda': ['CUDAExecutionProvider'], 'cpu': ['CPUExecutionProvider'], 'mps': ['CoreMLExecutionProvider'],
@@ -55,7 +55,7 @@ class OnnxNetwork(ExportedNetwork):
         ratio = facts.get('downsample_ratio')
         super().__init__(f'{path.name}, onnxruntime {session.get_providers()[0]}',
                          (W, H) if isinstance(H, int) and isinstance(W, int) else None,
-                         float(ratio) if ratio else None, int(facts.get('inference_size', 512)))
+                         float(ratio) if ratio else None, int(facts.get('inference_size', INFERENCE_SIZE)))
         self._float = np.float16 if self._inputs['src'].type == 'tensor(float16)' else np.float32
 
     def feed(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> dict:

@@ -7,7 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork, check_interface, graph_ratio
+from .exported_network import (
+    INFERENCE_SIZE,
+    NAMES_IN,
+    NAMES_OUT,
+    ExportedNetwork,
+    check_interface,
+    graph_ratio,
+)
 from .openvino_network import openvino_core, require_openvino
 
 
@@ -44,7 +51,7 @@ class OpenVINOFile(ExportedNetwork):
         ratio = float(facts['downsample_ratio']) if 'downsample_ratio' in facts else None
         super().__init__(f'{path.name}, OpenVINO {place} {precision}',
                          (shape[3].get_length(), shape[2].get_length()) if fixed else None, ratio,
-                         int(facts.get('inference_size', 512)))
+                         int(facts.get('inference_size', INFERENCE_SIZE)))
         self._request = compiled.create_infer_request()
 
     def run_frame(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> list:

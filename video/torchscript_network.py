@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .exported_network import ExportedNetwork
+from .exported_network import INFERENCE_SIZE, ExportedNetwork
 from .matter import choose_device
 
 
@@ -30,7 +30,7 @@ class TorchScriptNetwork(ExportedNetwork):
         except RuntimeError as error:
             raise ValueError(f'{path} is not a TorchScript file: {str(error).splitlines()[0]}') from error
         super().__init__(f'{Path(path).name}, TorchScript on {self._device}',
-                         inference_size=int(extra['inference_size'] or 512))
+                         inference_size=int(extra['inference_size'] or INFERENCE_SIZE))
         self.module = module
         half = extra['precision'] in ('fp16', b'fp16')
         self._dtype = torch.float16 if half else next((p.dtype for p in module.parameters()), torch.float32)
