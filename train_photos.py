@@ -23,7 +23,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 import torch
 from torch import Tensor
 
-from dataset.photo_bank import PhotoBank, load_backgrounds
+from dataset.photo_bank import OBJECT_CANVAS, PhotoBank, load_backgrounds
 from dataset.photo_composer import ComposerConfig, PhotoComposer
 from model import MattingNetwork
 from model.coarse_head import add_coarse_head, coarse_pass, pool_quarter, without_coarse_head
@@ -32,6 +32,7 @@ from train_config import add_flags, setting
 from train_loss import LossWeights, matting_loss, segmentation_loss
 from training.checkpoint import Checkpoints, SaveError
 from training.clips import channels_last
+from training.dilated import split_dilation
 from training.distributed import Ranks
 from training.log import Log, Meter
 from training.loop import AUTOCAST
@@ -60,9 +61,9 @@ PRESETS: dict[str, tuple[Phase, ...]] = {
     # two cores: where people are, on stills; then edges and time; the refiner at the end
     'cpu': (Phase(0.30, ((192, 14),), 1, coarse=True), Phase(0.27, ((256, 8),), 2, coarse=True),
             Phase(0.35, ((256, 3),), 3), Phase(0.08, ((512, 2),), 2, downsample_ratio=0.5)),
-    # two cores, from weights of 'cpu': people larger, too, as frames of the converter are
-    'cpu_more': (Phase(0.42, ((256, 8), (320, 5)), 2, coarse=True), Phase(0.50, ((256, 3), (320, 2)), 2),
-                 Phase(0.08, ((512, 2),), 2, downsample_ratio=0.5)),
+    # two cores, from weights of 'cpu': more pictures of what is not a person, people in larger frames
+    'cpu_more': (Phase(0.35, ((256, 14),), 1, coarse=True), Phase(0.25, ((256, 8), (320, 5)), 2, coarse=True),
+                 Phase(0.33, ((256, 3), (320, 2)), 2), Phase(0.07, ((512, 2),), 2, downsample_ratio=0.5)),
     'gpu': (Phase(0.15, ((256, 64),), 1, coarse=True), Phase(0.60, ((256, 12), (384, 6)), 8),
             Phase(0.15, ((512, 2),), 15), Phase(0.10, ((1024, 2),), 4, downsample_ratio=0.375)),
     'smoke': (Phase(0.4, ((64, 4), (96, 2)), 1, coarse=True), Phase(0.4, ((64, 2),), 2),
@@ -81,6 +82,7 @@ class PhotoConfig:
     minutes: float = setting('time budget of the whole run, pauses not counted', 120.)
     model_variant: str = setting('encoder, a name in model.ENCODERS', 'mobilenetv3')
     checkpoint: str = setting('weights to start from: a path or a name of model.weights', '')
+    objects: str = setting('folder of pictures with alpha of things that are not people, laid behind the people', '')
     valid_photos: str = setting('folder with fgr/ and pha/ of held-out photos, for validation', '')
     learning_rate: float = setting('highest, of all parts but the refiner', 1.5e-3)
     learning_rate_refiner: float = setting('of the refiner', 2e-3)
@@ -290,11 +292,14 @@ def build(config: PhotoConfig) -> PhotoTrainer:
     else:
         network = MattingNetwork(config.model_variant)
     network = add_coarse_head(network).to(device, memory_format=torch.channels_last)
+    if device.type == 'cpu':
+        split_dilation(network)
     photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha').to(device)
     backgrounds = load_backgrounds(Path(config.backgrounds)).to(device)
+    objects = PhotoBank.from_folders(Path(config.objects), canvas=OBJECT_CANVAS) if config.objects else None
     phases = PRESETS[config.preset]
     composers = {(phase.seq_length, size): PhotoComposer(
-        photos, backgrounds, ComposerConfig(size=size, seq_length=phase.seq_length), config.seed, device)
+        photos, backgrounds, ComposerConfig(size=size, seq_length=phase.seq_length), config.seed, device, objects)
         for phase in phases for size, _ in phase.batches}
     held_out = Path(config.valid_photos) if config.valid_photos else None
     valid_photos = photos if held_out is None else PhotoBank.from_folders(held_out / 'fgr', held_out / 'pha')

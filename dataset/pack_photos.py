@@ -1,9 +1,10 @@
 """Photos with mattes and backgrounds made small enough to travel: to another machine, or into its memory at once.
 
-python -m dataset.pack_photos mattes pictures packed --background-skip-every 5
+python -m dataset.pack_photos mattes pictures packed --background-skip-every 5 --objects cutouts
 
 People are cut out and scaled to the canvas of the composer (640 pixels high at most), so nothing that training would
-see is lost but the noise of JPEG. Writes packed/fgr/NAME.jpg, packed/pha/NAME.png and packed/backgrounds/NAME.jpg.
+see is lost but the noise of JPEG. Writes packed/fgr/NAME.jpg, packed/pha/NAME.png, packed/backgrounds/NAME.jpg, and
+packed/objects/NAME.webp: things that are not people, with alpha.
 """
 
 import argparse
@@ -24,11 +25,11 @@ def cut_out(fgr: np.ndarray, pha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The person of (H, W, 3) and (H, W) uint8 with a margin, no larger than the composer's canvas.
 
     Raises:
-        ValueError: alpha shows nobody.
+        ValueError: alpha shows nothing.
     """
     rows, columns = (np.flatnonzero(pha.max(axis) > 255 * SOLID) for axis in (1, 0))
     if not len(rows):
-        raise ValueError('alpha shows nobody')
+        raise ValueError('alpha shows nothing')
     margin = round(MARGIN * max(np.ptp(rows), np.ptp(columns)) + 1)
     part = (slice(max(rows[0] - margin, 0), rows[-1] + 1 + margin),
             slice(max(columns[0] - margin, 0), columns[-1] + 1 + margin))
@@ -40,6 +41,31 @@ def cut_out(fgr: np.ndarray, pha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def shrink(image: np.ndarray, scale: float) -> np.ndarray:
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+
+
+def spread_colours(rgba: np.ndarray, sigma: float = 6.) -> np.ndarray:
+    """(H, W, 4) uint8 whose colours run on where nothing is to be seen, so that filtering mixes in no black."""
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    weight = cv2.GaussianBlur(alpha, (0, 0), sigma)[..., None]
+    around = cv2.GaussianBlur(rgba[..., :3] * alpha, (0, 0), sigma) / np.maximum(weight, 1e-4)
+    colours = np.where(alpha > SOLID, rgba[..., :3], around)
+    return np.concatenate([colours.clip(0, 255).round().astype(np.uint8), rgba[..., 3:]], 2)
+
+
+def pack_objects(folder: Path, out: Path, quality: int) -> list[str]:
+    """Pictures with alpha in and below a folder, to out/NAME.webp; returns a line for each that was left out."""
+    out.mkdir(parents=True)
+    failed = []
+    for number, name in enumerate(tqdm(list_pictures(folder), desc='objects', unit='picture')):
+        try:
+            rgba = spread_colours(read_picture(folder / name, 'RGBA'))
+            colours, alpha = cut_out(rgba[..., :3], rgba[..., 3])
+        except (UnreadableFrame, ValueError) as error:
+            failed.append(f'{name}: {error}')
+            continue
+        cv2.imwrite(str(out / f'{number:04d}.webp'), np.dstack([colours[..., ::-1], alpha]),
+                    [cv2.IMWRITE_WEBP_QUALITY, quality])
+    return failed
 
 
 def pack(mattes: Path, backgrounds: Path, out: Path, quality: int, background_skip_every: int) -> list[str]:
@@ -81,7 +107,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('mattes', type=Path, help='folder with fgr/ and pha/, as dataset.make_mattes writes it')
     parser.add_argument('backgrounds', type=Path)
     parser.add_argument('out', type=Path, help='new folder')
-    parser.add_argument('--quality', type=int, default=90, help='of JPEG, 1 to 100')
+    parser.add_argument('--objects', type=Path, help='folder of pictures with alpha, in and below it, of things that '
+                                                     'are not people')
+    parser.add_argument('--quality', type=int, default=90, help='of JPEG and WebP, 1 to 100')
     parser.add_argument('--background-skip-every', type=int, default=0,
                         help='leave out each N-th background, sorted, from the first on: those are for tests')
     args = parser.parse_args(argv)
@@ -95,6 +123,8 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(f'{args.out} exists: name a new folder')
         shutil.rmtree(partial, ignore_errors=True)
         failed = pack(args.mattes, args.backgrounds, partial, args.quality, args.background_skip_every)
+        if args.objects is not None:
+            failed += pack_objects(args.objects, partial / 'objects', args.quality)
         os.replace(partial, args.out)
     except (ValueError, OSError) as error:
         shutil.rmtree(partial, ignore_errors=True)

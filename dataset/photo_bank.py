@@ -15,6 +15,7 @@ from .clips import Clip, paired_clips, rgba_clips
 from .files import Damage, UnreadableFrame, list_pictures, read_picture
 
 CANVAS = (640, 448)   # (H, W) of a stored person; 4 x 640 x 448 bytes are 1.1 MB
+OBJECT_CANVAS = (384, 384)  # of a thing that is not a person
 BACKGROUND = 512      # side of a stored background
 MARGIN = 0.04         # around the person, share of the longer side
 SOLID = 0.02          # alpha above which a row or column belongs to the person
@@ -48,7 +49,7 @@ class PhotoBank:
         """From (fgr (H, W, 3), pha (H, W)) uint8 of any size; photos without a person are left out."""
         stored = [entry for fgr, pha in pictures if (entry := _store(fgr, pha, canvas)) is not None]
         if not stored:
-            raise ValueError('no photo shows a person: every alpha is empty')
+            raise ValueError('no picture shows anything: every alpha is empty')
         full = torch.from_numpy(np.stack([picture for picture, _, _ in stored]))
         return cls(tuple(_pyramid(full)), torch.tensor([box for _, box, _ in stored], dtype=torch.float32),
                    torch.tensor([cut for _, _, cut in stored]))

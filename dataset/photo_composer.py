@@ -29,7 +29,7 @@ class ComposerConfig:
     size: int = 256
     seq_length: int = 8
     people: tuple[float, ...] = (0.7, 0.2, 0.1)  # probability of one, two, three people
-    empty: float = 0.03                          # nobody at all
+    empty: float = 0.05                          # nobody at all
     upper_body: float = 0.5                      # framed as by a web camera, else head to foot
     person_motion: float = 0.9                   # per person
     turned: float = 0.1                          # per person: by any angle, as raised arms and lying people are
@@ -37,7 +37,9 @@ class ComposerConfig:
     camera_motion: float = 0.3                   # people and background together
     background_motion: float = 0.3
     generated: float = 0.1                       # of the backgrounds
-    objects: float = 0.5                         # something that is not a person, between background and people
+    objects: float = 0.5                         # something that is not a person, behind people; of those
+    another: float = 0.4                         # a second such thing
+    cut_outs: float = 0.7                        # pictures of things where there are any, else an outline and a surface
     color_jitter: float = 0.5                    # per person, and background
     defocus: float = 0.3                         # background only
     blur: float = 0.05                           # people and background
@@ -58,12 +60,14 @@ class PhotoComposer:
 
     Args:
         photos: cut-out people. backgrounds: (M, 3, h, w) uint8, or None: all are generated.
+        objects: cut-out things that are not people, or None.
         device: where the pictures are kept and the batches are made.
     """
 
     def __init__(self, photos: PhotoBank, backgrounds: Tensor | None = None, config: ComposerConfig | None = None,
-                 seed: int = 0, device: torch.device | str = 'cpu'):
+                 seed: int = 0, device: torch.device | str = 'cpu', objects: PhotoBank | None = None):
         self.config = ComposerConfig() if config is None else config
+        self.objects = None if objects is None else objects.to(device)
         self.photos, self.seed, self.device = photos.to(device), seed, torch.device(device)
         self.backgrounds = None if backgrounds is None else backgrounds.to(device)
         self.eased = torch.tensor([progress(self.config.seq_length, easing) for easing in EASINGS])  # (39, T)
@@ -131,7 +135,7 @@ class PhotoComposer:
             grid += draw.move(swing[there])[..., None, None, None] * fields[draw.move(there)][:, None]
             pixels = zoom[there, 1] * self.photos.levels[0].size(-2) / config.size  # of the canvas per frame pixel
             grid = grid * draw.move(zoom[there])[:, None, None, None] + draw.move(centre[there])[:, None, None, None]
-            person = self._sample(picked[there], grid, pixels)
+            person = self._sample(self.photos, picked[there], grid, pixels)
             colours, alpha = self._jitter(draw, person[:, :, :3]), person[:, :, 3:]
             if fgr is None:
                 fgr, pha = colours, alpha
@@ -152,7 +156,7 @@ class PhotoComposer:
         B, (H, W) = len(picked), self.photos.levels[0].shape[-2:]
         left, top, right, bottom = self.photos.boxes[picked].T
         cut, tall = self.photos.cut[picked], bottom - top
-        share = torch.where(upper, draw.uniform(B, 0.25, 0.65), 1 / draw.uniform(B, 0.6, 0.98))
+        share = torch.where(upper, draw.uniform(B, 0.25, 0.65), 1 / draw.uniform(B, 0.45, 0.98))
         side = tall * torch.where(cut, draw.uniform(B, 0.55, 0.95), share)
         side = side * (1 if k == 0 else draw.uniform(B, 0.85, 1.3))
         above = top - side * draw.uniform(B, 0.03, 0.3)
@@ -195,12 +199,12 @@ class PhotoComposer:
         swing = draw.uniform((B, 1), 0, 0.03) * (draw.uniform((B, 1)) < config.bend)
         return fields, phase.sin() * swing
 
-    def _sample(self, picked: Tensor, grid: Tensor, pixels: Tensor) -> Tensor:
+    def _sample(self, bank: PhotoBank, picked: Tensor, grid: Tensor, pixels: Tensor) -> Tensor:
         """Foreground and alpha (b, T, 4, S, S) from the level that has about one pixel per pixel of the frame."""
         b, T, S = grid.shape[:3]
-        level = pixels.log2().floor().clamp(0, len(self.photos.levels) - 1).long()
+        level = pixels.log2().floor().clamp(0, len(bank.levels) - 1).long()
         out = torch.empty(b, T, 4, S, S, device=self.device)
-        for k, pictures in enumerate(self.photos.levels):
+        for k, pictures in enumerate(bank.levels):
             at = torch.nonzero(level == k).squeeze(1).to(self.device)
             if len(at):
                 out[at] = sample(pictures[picked.to(self.device)[at]], grid[at], 'zeros')
@@ -233,29 +237,62 @@ class PhotoComposer:
         return pictures
 
     def _add_objects(self, draw: 'Draw', bgr: Tensor, camera: Tensor) -> Tensor:
-        """Things with the outline of somebody, turned and bent, and the surface of another background.
+        """One or two things that are not people. Without them a network learns that whatever stands out of the
+        background is a person."""
+        B, config = len(bgr), self.config
+        there = draw.uniform(B) < config.objects
+        for layer in (there, there & (draw.uniform(B) < config.another)):
+            whole = draw.uniform(B) < (0 if self.objects is None else config.cut_outs)
+            self._add_outlines(draw, bgr, camera, torch.nonzero(layer & ~whole).squeeze(1))
+            if self.objects is not None:
+                self._add_cut_outs(draw, bgr, camera, torch.nonzero(layer & whole).squeeze(1))
+        return bgr
 
-        Without them a network learns that whatever stands out of the background is a person.
-        """
+    def _add_cut_outs(self, draw: 'Draw', bgr: Tensor, camera: Tensor, there: Tensor) -> None:
+        """Pictures of things on the clips `there`, from a fifth of the frame to larger than it; most stand upright.
+        In place."""
+        B, (H, W) = len(bgr), self.objects.levels[0].shape[-2:]
+        picked = draw.integers(B, len(self.objects))
+        left, top, right, bottom = self.objects.boxes[picked].T
+        side = torch.maximum(right - left, bottom - top) / draw.uniform(B, 0.2, 1.3)  # of the frame, in canvas pixels
+        angle = draw.uniform(B, -math.pi, math.pi) * torch.where(draw.uniform(B) < 0.2, 1., 0.1)
+        moving = self._place(draw, angle, torch.ones(B)) @ self._motion(draw, B, self.config.person_motion) @ camera
+        zoom = torch.stack([side * draw.sign(B) / W, side / H], 1)
+        centre = torch.stack([(left + right) / W - 1, (top + bottom) / H - 1], 1)
+        fields, swing = self._bend(draw, B)
+        if not len(there):
+            return
+        at = draw.move(there)
+        grid = frame_grid(moving[there], self.config.size, self.device)
+        grid += draw.move(swing[there])[..., None, None, None] * fields[at][:, None]
+        grid = grid * draw.move(zoom[there])[:, None, None, None] + draw.move(centre[there])[:, None, None, None]
+        thing = self._sample(self.objects, picked[there], grid, side[there] / self.config.size)
+        bgr[at] = bgr[at].lerp(self._jitter(draw, thing[:, :, :3]), thing[:, :, 3:])
+
+    def _add_outlines(self, draw: 'Draw', bgr: Tensor, camera: Tensor, there: Tensor) -> None:
+        """Things with the outline of somebody, turned and bent, and the surface of another background, on the clips
+        `there`. In place."""
         B = len(bgr)
-        there = draw.chosen(B, self.config.objects)
         angle, scale = draw.uniform(B, -math.pi, math.pi), draw.uniform(B, 0.7, 2.2)
-        cos, sin, zero, one = scale * angle.cos(), scale * angle.sin(), torch.zeros(B), torch.ones(B)
-        x, y = draw.uniform((2, B), -0.8, 0.8)
-        place = torch.stack([cos, -sin, -cos * x + sin * y, sin, cos, -sin * x - cos * y, zero, zero, one], -1)
-        moving = place.view(B, 1, 3, 3) @ self._motion(draw, B, self.config.person_motion) @ camera
+        moving = self._place(draw, angle, scale) @ self._motion(draw, B, self.config.person_motion) @ camera
         fields, swing = self._bend(draw, B)
         outlines = self.photos.levels[1][draw.move(draw.integers(B, len(self.photos)))[draw.move(there)], 3:]
         surfaces = self._pictures(draw, len(there))
         if not len(there):
-            return bgr
+            return
         at = draw.move(there)
         grid = frame_grid(moving[there], self.config.size, self.device)
         grid += draw.move(swing[there])[..., None, None, None] * fields[at][:, None]
-        alpha = sample(outlines, grid, 'zeros')
         surface = self._jitter(draw, sample(surfaces, grid, 'reflection'))
-        bgr[at] = bgr[at].lerp(surface, alpha)
-        return bgr
+        bgr[at] = bgr[at].lerp(surface, sample(outlines, grid, 'zeros'))
+
+    def _place(self, draw: 'Draw', angle: Tensor, scale: Tensor) -> Tensor:
+        """(B, 1, 3, 3) from the frame to a thing that is turned, 1 / scale large, and anywhere in it."""
+        B = len(angle)
+        cos, sin, zero, one = scale * angle.cos(), scale * angle.sin(), torch.zeros(B), torch.ones(B)
+        x, y = draw.uniform((2, B), -0.8, 0.8)
+        place = torch.stack([cos, -sin, -cos * x + sin * y, sin, cos, -sin * x - cos * y, zero, zero, one], -1)
+        return place.view(B, 1, 3, 3)
 
     def _generate(self, draw: 'Draw', B: int) -> Tensor:
         """(B, 3, side, side) uint8: a colour, and smooth to fine variations of random strength around it."""

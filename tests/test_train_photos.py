@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -51,6 +52,18 @@ def test_a_run_writes_weights_that_inference_loads(flags, tmp_path, capsys):
     # the budget is spent: nothing is left to do; with a larger one it goes on
     assert main([*flags, '--minutes', '0.03']) == 0
     assert 'goes on at step' in capsys.readouterr().out
+
+
+def test_objects_reach_the_composers(config, folders, tmp_path):
+    (tmp_path / 'things').mkdir()
+    thing = np.full((20, 30, 4), 255, np.uint8)
+    thing[:5, :, 3] = 0
+    cv2.imwrite(str(tmp_path / 'things/a.png'), thing)
+    trainer = build(replace(config, objects=str(tmp_path / 'things')))
+    assert all(len(composer.objects) == 1 for composer in trainer.composers.values())
+    assert all(composer.objects is None for composer in build(config).composers.values())
+    assert trainer.valid.objects is None         # validation stays comparable between runs
+    assert torch.isfinite(torch.as_tensor(trainer.iterate(0)['total']))
 
 
 def test_stopped_and_continued_equals_uninterrupted(config, tmp_path):

@@ -44,7 +44,7 @@ def test_the_bank_is_the_same(folders, capsys):
 def test_empty_mattes_are_named_and_left_out(folders, capsys):
     cv2.imwrite(str(folders / 'mattes/pha/1.png'), np.zeros((900, 300), np.uint8))
     assert run(folders) == 0
-    assert 'left out: 1.png: alpha shows nobody' in capsys.readouterr().err
+    assert 'left out: 1.png: alpha shows nothing' in capsys.readouterr().err
     assert sorted(path.name for path in (folders / 'packed/pha').iterdir()) == ['0.png', '2.png']
 
 
@@ -64,3 +64,20 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(folders, capsys):
     (folders / 'packed').mkdir()
     assert run(folders) == 2
     assert 'exists: name a new folder' in capsys.readouterr().err
+
+
+def test_objects_keep_their_colours_at_the_rim(folders, capsys):
+    things = folders / 'things/food'
+    things.mkdir(parents=True)
+    orange = np.zeros((90, 120, 4), np.uint8)                    # black where nothing is, as programs write it
+    orange[20:70, 30:90] = (0, 128, 255, 255)
+    cv2.imwrite(str(things / 'orange.png'), orange)
+    cv2.imwrite(str(things / 'nothing.png'), np.zeros((9, 9, 4), np.uint8))
+    assert run(folders, '--objects', str(folders / 'things')) == 0
+    assert 'nothing.png: alpha shows nothing' in capsys.readouterr().err
+    packed = PhotoBank.from_folders(folders / 'packed/objects', canvas=(64, 64))
+    assert len(packed) == 1
+    rim = (packed.levels[0][0, 3] > 20)
+    colours = packed.levels[0][0, :3].float()[:, rim]
+    assert (colours.amin(1) - torch.tensor([255., 128., 0.])).abs().max() < 30    # no dark fringe
+    assert run(folders, '--objects', str(folders / 'nowhere')) == 2

@@ -55,7 +55,7 @@ def test_bank_from_folders(paths, tmp_path):
         load_backgrounds(tmp_path)
     Image.new('RGBA', (9, 9)).save(tmp_path / 'empty.png')
     (tmp_path / 'broken.jpg').unlink()
-    with pytest.raises(ValueError, match='no photo shows a person'):
+    with pytest.raises(ValueError, match='no picture shows anything'):
         PhotoBank.from_folders(tmp_path)
 
 
@@ -168,3 +168,39 @@ def test_objects_are_not_people(bank, backgrounds):
     without = PhotoComposer(bank, backgrounds, replace(QUIET, objects=0.)).batch(0, 16)[2]
     covered = ((share - without).abs().amax(2) > 0.02).float().mean((1, 2, 3))
     assert (covered > 0.01).float().mean() > 0.7 and covered.mean() < 0.6   # parts of most backgrounds, never all
+
+
+@pytest.fixture(scope='module')
+def green_things():
+    """Bright green discs, which neither people nor backgrounds are."""
+    y, x = np.mgrid[:60, :80]
+    disc = (((x - 40) ** 2 + (y - 30) ** 2) < 25 ** 2).astype(np.uint8) * 255
+    colours = np.zeros((60, 80, 3), np.uint8)
+    colours[..., 1] = 255
+    return PhotoBank.from_pictures([(colours, disc)] * 2, canvas=(64, 64))
+
+
+def test_cut_outs_lie_behind_people_and_are_not_part_of_alpha(bank, green_things):
+    grey = torch.full((1, 3, 64, 64), 128, dtype=torch.uint8)
+    config = replace(QUIET, objects=1., cut_outs=1., another=0.)
+    plain = PhotoComposer(bank, grey, QUIET).batch(0, 24)
+    fgr, pha, bgr = PhotoComposer(bank, grey, config, objects=green_things).batch(0, 24)
+    assert torch.equal(fgr, plain[0]) and torch.equal(pha, plain[1])
+    green = (bgr[:, :, 1] > 0.9) & (bgr[:, :, 0] < 0.1)
+    untouched = (bgr - 128 / 255).abs().amax(2) < 0.01
+    assert (green | untouched).float().mean() > 0.9           # only the filtered rim is in between
+    share = green[:, 0].float().mean((1, 2))
+    assert (share > 0).float().mean() > 0.8                   # some lie outside the frame in part, few wholly
+    assert share.min() < 0.08 and share.max() > 0.25          # from small to large
+    src = PhotoComposer(bank, grey, config, objects=green_things).compositions(0, 24)[0]
+    torch.testing.assert_close(src, bgr.lerp(fgr, pha), atol=1e-6, rtol=0)
+
+
+def test_a_second_thing_and_outlines_beside_cut_outs(bank, green_things):
+    grey = torch.full((1, 3, 64, 64), 128, dtype=torch.uint8)
+    one, two = (PhotoComposer(bank, grey, replace(QUIET, objects=1., cut_outs=1., another=another),
+                              objects=green_things).batch(0, 24)[2] for another in (0., 1.))
+    share_one, share_two = (((bgr[:, :, 1] > 0.9).float().mean((1, 2, 3))) for bgr in (one, two))
+    assert (share_two >= share_one - 1e-6).all() and share_two.mean() > 1.3 * share_one.mean()
+    without = PhotoComposer(bank, grey, replace(QUIET, objects=1., cut_outs=0.), objects=green_things).batch(0, 24)[2]
+    assert not ((without[:, :, 1] > 0.9) & (without[:, :, 0] < 0.1)).any()
