@@ -34,6 +34,7 @@ class ComposerConfig:
     person_motion: float = 0.9                   # per person
     turned: float = 0.1                          # per person: by any angle, as raised arms and lying people are
     bend: float = 0.5                            # per person: a smooth field that swings, limbs are not rigid
+    gaps: float = 0.3                            # per person: the background shows through, as between arm and body
     camera_motion: float = 0.3                   # people and background together
     background_motion: float = 0.3
     generated: float = 0.1                       # of the backgrounds
@@ -128,6 +129,7 @@ class PhotoComposer:
             zoom, centre = self._window(draw, picked, upper, k)
             moving = self._turn(draw, ~self.photos.cut[picked]) @ self._motion(draw, B, config.person_motion) @ camera
             fields, swing = self._bend(draw, B)
+            gaps = self._gaps(draw, picked)
             there = torch.nonzero(count > k).squeeze(1)
             if not len(there):
                 continue
@@ -137,6 +139,8 @@ class PhotoComposer:
             grid = grid * draw.move(zoom[there])[:, None, None, None] + draw.move(centre[there])[:, None, None, None]
             person = self._sample(self.photos, picked[there], grid, pixels)
             colours, alpha = self._jitter(draw, person[:, :, :3]), person[:, :, 3:]
+            for gap in gaps:
+                cut_gap(alpha, grid, gap[there])
             if fgr is None:
                 fgr, pha = colours, alpha
                 continue
@@ -198,6 +202,25 @@ class PhotoComposer:
         phase = 2 * math.pi * (draw.uniform((B, 1)) + draw.uniform((B, 1), 0.3, 1.5) * time)
         swing = draw.uniform((B, 1), 0, 0.03) * (draw.uniform((B, 1)) < config.bend)
         return fields, phase.sin() * swing
+
+    def _gaps(self, draw: 'Draw', picked: Tensor) -> Tensor:
+        """Up to two wedges per person for `cut_gap`, (2, B, 6): beside the middle, from the shoulders to the hips.
+
+        In the photos arms hang close to the body: without these, whatever an arm encloses is filled.
+        """
+        B, (H, W) = len(picked), self.photos.levels[0].shape[-2:]
+        left, top, right, bottom = self.photos.boxes[picked].T
+        tall, sides = bottom - top, draw.sign(B)
+        wedges = []
+        for chance, side in ((self.config.gaps, sides), (self.config.gaps / 2, -sides)):
+            there = draw.uniform(B) < chance
+            x = (left + right) / 2 + side * draw.uniform(B, 0.1, 0.4) * (right - left)
+            y = top + tall * draw.uniform(B, 0.2, 0.55)
+            length, width = tall * draw.uniform(B, 0.04, 0.14), tall * draw.uniform(B, 0.006, 0.03) * there
+            lean = -side * draw.uniform(B, -0.1, 0.4)
+            wedges.append(torch.stack([2 * x / W - 1, 2 * y / H - 1, 2 * width / W, 2 * length / H, lean,
+                                       (H / W) * torch.ones(B)], 1))
+        return torch.stack(wedges)
 
     def _sample(self, bank: PhotoBank, picked: Tensor, grid: Tensor, pixels: Tensor) -> Tensor:
         """Foreground and alpha (b, T, 4, S, S) from the level that has about one pixel per pixel of the frame."""
@@ -390,6 +413,27 @@ def sample(pictures: Tensor, grid: Tensor, padding: str) -> Tensor:
     flat = F.grid_sample(pictures.float() / 255, grid.reshape(b, T * S, S, 2), padding_mode=padding,
                          align_corners=False)  # (b, C, T * S, S)
     return flat.unflatten(2, (T, S)).transpose(1, 2).contiguous()
+
+
+def cut_gap(alpha: Tensor, grid: Tensor, wedges: Tensor) -> None:
+    """Takes a soft wedge out of alpha (b, T, 1, S, S), in place: narrow above, wide and round below.
+
+    Args:
+        grid: (b, T, S, S, 2) where each pixel comes from, -1..1 of the canvas.
+        wedges: (b, 6) x and y of the middle, half width and half length in the same units, lean [rad], height of the
+            canvas per width; on the CPU. A width of 0: none.
+    """
+    chosen = torch.nonzero(wedges[:, 2] > 0).squeeze(1)
+    if not len(chosen):
+        return
+    at = chosen.to(alpha.device)
+    x, y, width, length, lean, tall = wedges[chosen].to(alpha.device)[:, :, None, None, None].unbind(1)
+    dx, dy = (grid[at] - torch.stack([x, y], -1)).unbind(-1)
+    dx, dy = dx * lean.cos() + dy * lean.sin() * tall, dy * lean.cos() - dx * lean.sin() / tall
+    v = dy / length
+    inside = 1 - ((dx / (width * (0.7 + 0.5 * v).clamp(min=0.05))) ** 2 + v ** 2).sqrt()  # 1: the middle, 0: the rim
+    pixel = (grid[at][:, :, 1:2, 1:2] - grid[at][:, :, :1, :1]).abs().amax(-1) / width  # of the frame, in widths
+    alpha[at] *= (0.5 - inside / (2.5 * pixel)).clamp(0, 1)[:, :, None]
 
 
 def gaussian_blur(clip: Tensor, sigma: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ from PIL import Image
 from torchvision.transforms import functional as TF
 
 from dataset.photo_bank import PhotoBank, load_backgrounds
-from dataset.photo_composer import ComposerConfig, PhotoComposer, frame_grid, gaussian_blur, sample
+from dataset.photo_composer import ComposerConfig, PhotoComposer, cut_gap, frame_grid, gaussian_blur, sample
 from dataset.synthetic import figure
 
-QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), empty=0, turned=0, compressed=0, objects=0, person_motion=0,
-                       bend=0, camera_motion=0, background_motion=0, generated=0, color_jitter=0, defocus=0, blur=0,
-                       noise=0, grayscale=0, pause=0)
+QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), empty=0, turned=0, gaps=0, compressed=0, objects=0,
+                       person_motion=0, bend=0, camera_motion=0, background_motion=0, generated=0, color_jitter=0,
+                       defocus=0, blur=0, noise=0, grayscale=0, pause=0)
 BUSY = ComposerConfig(size=24, seq_length=3, people=(0.3, 0.4, 0.3), empty=0, compressed=0.5, objects=0.5,
                       generated=0.5, defocus=1, blur=0.5, noise=1, grayscale=0.3, pause=0.5)
 
@@ -204,3 +204,28 @@ def test_a_second_thing_and_outlines_beside_cut_outs(bank, green_things):
     assert (share_two >= share_one - 1e-6).all() and share_two.mean() > 1.3 * share_one.mean()
     without = PhotoComposer(bank, grey, replace(QUIET, objects=1., cut_outs=0.), objects=green_things).batch(0, 24)[2]
     assert not ((without[:, :, 1] > 0.9) & (without[:, :, 0] < 0.1)).any()
+
+
+def test_gaps_only_take_away_and_move_with_the_person(bank, backgrounds):
+    config = replace(QUIET, person_motion=1, size=64)
+    plain = PhotoComposer(bank, backgrounds, replace(config, gaps=0)).batch(0, 24)[1]
+    pha = PhotoComposer(bank, backgrounds, replace(config, gaps=1.)).batch(0, 24)[1]
+    assert (pha <= plain + 1e-6).all()
+    missing = (plain - pha).sum((2, 3, 4)) / plain.sum((2, 3, 4))            # (B, T)
+    assert ((missing > 0.002).all(1).float().mean() > 0.5)                  # in every frame of most clips
+    assert missing.max() < 0.35
+
+
+def test_cut_gap_is_a_wedge_at_its_place():
+    grid = frame_grid(torch.eye(3).expand(1, 1, 3, 3), 100, torch.device('cpu'))
+    alpha = torch.ones(1, 1, 1, 100, 100)
+    cut_gap(alpha, grid, torch.tensor([[0.2, -0.1, 0.1, 0.4, 0., 1.]]))
+    hole = 1 - alpha[0, 0, 0]
+    rows, columns = (torch.nonzero(hole.amax(dim) > 0.5).squeeze(1).float() for dim in (1, 0))
+    assert abs(columns.mean() - 59.5) < 1 and abs(rows.mean() - 44.5) < 2      # the middle, in pixels
+    assert 36 <= len(rows) <= 42 and 8 <= len(columns) <= 13
+    widths = (hole > 0.5).sum(1)
+    assert widths[35] < widths[55]                                             # narrow above, wide below
+    untouched = torch.ones(1, 1, 1, 100, 100)
+    cut_gap(untouched, grid, torch.tensor([[0.2, -0.1, 0., 0.4, 0., 1.]]))
+    assert (untouched == 1).all()
