@@ -228,15 +228,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def test_memory_does_not_grow_with_the_clip(tmp_path):
-    """600 frames of 640x480 are 553 MB as RGB: keeping them would show."""
+    """300 frames of 640x480 are 276 MB as RGB: keeping them would show."""
     peaks = []
-    for frames in (60, 600):
+    for frames in (30, 300):
         source = write_clip(tmp_path / f'{frames}.mp4', frames, (640, 480), options={'preset': 'ultrafast'},
                             make=lambda index, w, h: np.full((h, w, 3), index % 255, np.uint8))
         output = subprocess.run([sys.executable, '-W', 'ignore', '-c', MEMORY_PROBE, source, tmp_path / 'out.mp4'],
                                 capture_output=True, text=True, cwd=ROOT, check=True).stdout
         peaks.append(int(output.split()[-1]) / 1024)
-    assert peaks[1] - peaks[0] < 60, f'peak memory [MB] of 60 and 600 frames: {peaks}'
+    assert peaks[1] - peaks[0] < 60, f'peak memory [MB] of 30 and 300 frames: {peaks}'
 
 
 # ---------------------------------------------------------------------------------------------- command line
@@ -350,12 +350,12 @@ def test_interrupted_and_killed_runs_leave_no_output(tmp_path, checkpoint, numbe
     source = write_clip(tmp_path / 'in.mp4', 400, (320, 240), options={'preset': 'ultrafast'})
     before = source.read_bytes()
     process = start(source, '-o', tmp_path / 'out.mp4', '--checkpoint', checkpoint)
-    deadline = time.time() + 60
-    while not (tmp_path / 'out.partial.mp4').exists() and time.time() < deadline:
+    deadline = time.time() + 240    # a busy machine takes its time to start
+    while not (tmp_path / 'out.partial.mp4').exists() and process.poll() is None and time.time() < deadline:
         time.sleep(0.05)
     time.sleep(1)
     process.send_signal(number)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=240)
     assert process.returncode == code, error
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(['in.mp4', *left])
     assert source.read_bytes() == before
@@ -371,7 +371,7 @@ def test_full_disk_is_one_clear_line(tmp_path, checkpoint):
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
     process = start(source, '--output-foreground', tmp_path / 'out.mp4', '--output-alpha', tmp_path / 'pha',
                     '--checkpoint', checkpoint, '--disable-progress', preexec_fn=limit_file_size)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=240)
     assert process.returncode == 1
     assert 'File too large; the unfinished file was removed' in error and error.count('\n') == 1, error
     assert [p.name for p in tmp_path.iterdir()] == ['in.mp4']

@@ -180,10 +180,13 @@ def test_all_variants_in_one_table(monkeypatch, capsys):
 
 
 def test_a_variant_that_fails_does_not_stop_the_table(monkeypatch, capsys):
+    once = []
+
     def measure(args, variant):
         if variant == 'resnet50':
             raise RuntimeError('out of\nmemory')
-        return inference_speed_test.measure(args, variant)
+        once[:] = once or [inference_speed_test.measure(args, 'mobilenetv3')]
+        return once[0] | {'variant': variant}
     monkeypatch.setattr(inference_speed_test, '_in_own_process', measure)
     assert main([*SMALL, '--all']) == 1
     captured = capsys.readouterr()

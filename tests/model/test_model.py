@@ -1,6 +1,7 @@
 """What every variant of the network must do, swept over the encoder table."""
 
 import re
+from itertools import product
 
 import pytest
 import torch
@@ -64,8 +65,15 @@ def test_gradients_reach_every_parameter(variant):
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
-@pytest.mark.parametrize('refiner', sorted(REFINERS))
-@pytest.mark.parametrize('variant', swept(VARIANTS))
+def scripted_pairs() -> list:
+    """Refiners know nothing of encoders: one is enough for the second refiner, the rest is for `pytest -m slow`."""
+    quick = [(name, 'deep_guided_filter') for name in swept(VARIANTS) if isinstance(name, str)]
+    quick.append(('mobilenetv3', 'fast_guided_filter'))
+    rest = [pair for pair in product(VARIANTS, sorted(REFINERS)) if pair not in quick]
+    return [*quick, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in rest)]
+
+
+@pytest.mark.parametrize('variant, refiner', scripted_pairs())
 @torch.no_grad()
 def test_scripted_equals_eager(variant, refiner):
     torch.manual_seed(0)
