@@ -1,4 +1,4 @@
-"""One checkpoint file into another: the format by the suffix, half precision, merged branches.
+"""One checkpoint file into another: the format by the suffix, half precision, averages, merged branches.
 
 python -m model.convert_checkpoint runs/default/checkpoint/epoch-0.pth small.safetensors --half
 """
@@ -19,6 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('source', help='a .pth or .safetensors file, or a known name')
     parser.add_argument('target', type=Path, help='a new .pth or .safetensors file')
     parser.add_argument('--half', action='store_true', help='float16: half the size; it is read back as float32')
+    parser.add_argument('--average', metavar='FILE',
+                        help='the mean of the weights in source and in this file: of a network and of one that was '
+                             'trained on from it')
     parser.add_argument('--merge', action='store_true', help='merge the branches of MobileOne and UniRepLKNet')
     parser.add_argument('--inference-size', type=int, metavar='N',
                         help='long side in pixels of the small frames that the weights are for: what the automatic '
@@ -34,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
                 raise ValueError(f'--inference-size must be 32 to 8192 and the target a .safetensors file, got '
                                  f'{args.inference_size} and {args.target.name}')
             network.inference_size = args.inference_size
+        if args.average:
+            network.load_state_dict(average(network.state_dict(), load_network(args.average).state_dict()))
         if args.merge:
             network = reparameterize_model(network)
         if args.half:
@@ -45,6 +50,19 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     print(f'{args.target}: {network.describe()}, {args.target.stat().st_size / 1e6:.2f} MB')
     return 0
+
+
+def average(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Mean of two states of one network; counters are the first one's (Wortsman et al. 2022, Model Soups).
+
+    Raises:
+        ValueError: they are not of one network.
+    """
+    wrong = [name for name in first.keys() | second.keys()
+             if name not in first or name not in second or first[name].shape != second[name].shape]
+    if wrong:
+        raise ValueError(f'--average: the files hold different networks, {len(wrong)} tensors differ ({min(wrong)})')
+    return {name: (value + second[name]) / 2 if value.is_floating_point() else value for name, value in first.items()}
 
 
 def check_half(network: torch.nn.Module) -> None:

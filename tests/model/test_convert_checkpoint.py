@@ -44,6 +44,23 @@ def test_merged(tmp_path):
     torch.testing.assert_close(answer(target), answer(source), atol=1e-4, rtol=0)
 
 
+def test_average(source, tmp_path, capsys):
+    torch.manual_seed(1)
+    save_network(MattingNetwork(), tmp_path / 'other.pth')
+    assert main([str(source), str(tmp_path / 'mean.pth'), '--average', str(tmp_path / 'other.pth')]) == 0
+    first, second, mean = (load_network(path).state_dict()
+                           for path in (source, tmp_path / 'other.pth', tmp_path / 'mean.pth'))
+    assert not torch.equal(first['backbone.features.0.0.weight'], second['backbone.features.0.0.weight'])
+    for name, value in mean.items():
+        expected = (first[name] + second[name]) / 2 if value.is_floating_point() else first[name]
+        torch.testing.assert_close(value, expected, msg=name)
+    assert (answer(tmp_path / 'mean.pth') - answer(source)).abs().max() > 0
+    save_network(MattingNetwork('mobileone'), tmp_path / 'mobileone.pth')
+    capsys.readouterr()
+    assert main([str(source), str(tmp_path / 'no.pth'), '--average', str(tmp_path / 'mobileone.pth')]) == 2
+    assert 'different networks' in capsys.readouterr().err and not (tmp_path / 'no.pth').exists()
+
+
 @pytest.mark.parametrize('target, more, message', [
     ('net.onnx', [], 'checkpoint name must end in .safetensors or .pth'),
     ('net.pth', ['--note', 'x'], 'only .safetensors files carry a note'),
