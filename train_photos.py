@@ -296,7 +296,7 @@ def build(config: PhotoConfig) -> PhotoTrainer:
         split_dilation(network)
     photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha').to(device)
     backgrounds = load_backgrounds(Path(config.backgrounds)).to(device)
-    objects = PhotoBank.from_folders(Path(config.objects), canvas=OBJECT_CANVAS) if config.objects else None
+    objects = PhotoBank.from_folders(Path(config.objects), canvas=OBJECT_CANVAS).to(device) if config.objects else None
     phases = PRESETS[config.preset]
     composers = {(phase.seq_length, size): PhotoComposer(
         photos, backgrounds, ComposerConfig(size=size, seq_length=phase.seq_length), config.seed, device, objects)

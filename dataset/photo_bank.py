@@ -15,7 +15,7 @@ from .clips import Clip, paired_clips, rgba_clips
 from .files import Damage, UnreadableFrame, list_pictures, read_picture
 
 CANVAS = (640, 448)   # (H, W) of a stored person; 4 x 640 x 448 bytes are 1.1 MB
-OBJECT_CANVAS = (384, 384)  # of a thing that is not a person
+OBJECT_CANVAS = (384, 384)   # of a thing that is not a person
 BACKGROUND = 512      # side of a stored background
 MARGIN = 0.04         # around the person, share of the longer side
 SOLID = 0.02          # alpha above which a row or column belongs to the person
