@@ -103,10 +103,10 @@ def test_publishers_files_load_from_a_path(tmp_path, variant):
     torch.save({'model': state, 'epoch': 3}, tmp_path / 'imagenet.pth')
     network = MattingNetwork(variant, pretrained_backbone=str(tmp_path / 'imagenet.pth'))
     backbone = getattr(network.backbone, 'unirep', network.backbone)
-    loaded = [name for name, tensor in backbone.state_dict().items() if name in state]
+    loaded = {name: tensor for name, tensor in backbone.state_dict().items() if name in state}
     assert len(loaded) > 100
-    for name in loaded:
-        assert torch.equal(backbone.state_dict()[name], state[name]), name
+    for name, tensor in loaded.items():
+        assert torch.equal(tensor, state[name]), name
     del state[next(name for name in loaded if name.endswith('weight'))]
     torch.save(state, tmp_path / 'incomplete.pth')
     with pytest.raises(ValueError, match='is not of this encoder or size: 1 keys missing'):

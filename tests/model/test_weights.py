@@ -24,8 +24,9 @@ def test_round_trip(tmp_path, network, suffix):
     save_network(network, path)
     loaded = load_network(path)
     assert not loaded.training and [p.name for p in tmp_path.iterdir()] == [path.name]
+    state = loaded.state_dict()
     for name, tensor in network.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], tensor), name
+        assert torch.equal(state[name], tensor), name
 
 
 def test_the_size_that_weights_are_for_stays_with_them(tmp_path):
@@ -154,8 +155,9 @@ def test_huggingface_round_trip(tmp_path):
     network.save_pretrained(tmp_path)
     loaded = HubMattingNetwork.from_pretrained(tmp_path)
     assert loaded.refiner_name == 'fast_guided_filter'
+    state = loaded.state_dict()
     for name, tensor in network.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], tensor), name
+        assert torch.equal(state[name], tensor), name
 
 
 def test_missing_huggingface_names_the_install_line(monkeypatch):
