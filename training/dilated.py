@@ -1,5 +1,5 @@
-"""Dilated depthwise convolutions as ordinary ones on every d-th pixel: on a CPU the gradient of their weights is many
-times faster so (oneDNN computes that of dilated ones by a general matrix product)."""
+"""Dilated depthwise convolutions as ordinary ones on every d-th pixel: on a CPU a training step of MobileNetV3
+takes a tenth less so (oneDNN computes the gradient of dilated weights by a general matrix product)."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -20,8 +20,8 @@ def test_equals_the_ordinary_one_with_its_gradients(kernel, dilation, bias, size
     plain = nn.Sequential(depthwise(kernel, dilation, bias)).double()
     split = split_dilation(copy.deepcopy(plain))
     assert type(split[0]) is SplitDilatedConv2d and split.state_dict().keys() == plain.state_dict().keys()
-    inputs = [torch.randn(2, 6, *size, dtype=torch.double).requires_grad_() for _ in range(1)]
-    inputs.append(inputs[0].detach().clone().requires_grad_())
+    x = torch.randn(2, 6, *size, dtype=torch.double)
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
     outputs = [network(x) for network, x in zip((plain, split), inputs)]
     slope = torch.randn_like(outputs[0])
     for output in outputs:
