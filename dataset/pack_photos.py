@@ -3,8 +3,8 @@
 python -m dataset.pack_photos mattes pictures packed --background-skip-every 5 --objects cutouts
 
 People are cut out and scaled to the canvas of the composer (640 pixels high at most), so nothing that training would
-see is lost but the noise of JPEG. Writes packed/fgr/NAME.jpg, packed/pha/NAME.png, packed/backgrounds/NAME.jpg, and
-packed/objects/NAME.webp: things that are not people, with alpha.
+see is lost but the noise of compression. Writes packed/fgr/NAME.webp, packed/pha/NAME.webp (exact),
+packed/backgrounds/NAME.webp, and packed/objects/NAME.webp: things that are not people, with alpha.
 """
 
 import argparse
@@ -18,7 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from .files import UnreadableFrame, list_pictures, read_picture
-from .photo_bank import BACKGROUND, CANVAS, MARGIN, SOLID
+from .photo_bank import BACKGROUND, CANVAS, COPIES, MARGIN, SOLID
+
+LOSSLESS = 101   # a quality beyond 100, as OpenCV has it
 
 
 def cut_out(fgr: np.ndarray, pha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,24 +65,34 @@ def pack_objects(folder: Path, out: Path, quality: int) -> list[str]:
         except (UnreadableFrame, ValueError) as error:
             failed.append(f'{name}: {error}')
             continue
-        cv2.imwrite(str(out / f'{number:04d}.webp'), np.dstack([colours[..., ::-1], alpha]),
-                    [cv2.IMWRITE_WEBP_QUALITY, quality])
+        write_webp(out / f'{number:04d}.webp', np.dstack([colours[..., ::-1], alpha]), quality)
     return failed
 
 
-def pack(mattes: Path, backgrounds: Path, out: Path, quality: int, background_skip_every: int) -> list[str]:
-    """Fill `out`; returns a line for each picture that was left out."""
-    people = list_pictures(mattes / 'pha')
-    scenes = list_pictures(backgrounds)
-    if background_skip_every:
-        scenes = [name for number, name in enumerate(scenes) if number % background_skip_every]
+def pack_backgrounds(folder: Path, names: list[str], out: Path, prefix: str, quality: int) -> list[str]:
+    """Pictures of a folder to out/PREFIX-NUMBER.webp; returns a line for each that was left out."""
+    failed = []
+    for number, name in enumerate(tqdm(names, desc='backgrounds', unit='picture')):
+        try:
+            scene = read_picture(folder / name, 'RGB')
+        except UnreadableFrame as error:
+            failed.append(f'{name}: {error}')
+            continue
+        scene = shrink(scene, min(1, BACKGROUND / min(scene.shape[:2])))
+        copies = COPIES.search(Path(name).stem)
+        write_webp(out / f'{prefix}-{number:04d}{copies[0] if copies else ""}.webp', scene[..., ::-1], quality)
+    return failed
+
+
+def pack_people(mattes: Path, out: Path, quality: int) -> list[str]:
+    """mattes/fgr and mattes/pha to out/fgr and out/pha; returns a line for each that was left out."""
+    people, failed = list_pictures(mattes / 'pha'), []
     files = {Path(name).stem: name for name in list_pictures(mattes / 'fgr')}
     missing = [name for name in people if Path(name).stem not in files]
     if missing:
         raise FileNotFoundError(f'{mattes / "fgr"} has no foreground for {", ".join(missing[:5])}')
-    for kind in ('fgr', 'pha', 'backgrounds'):
+    for kind in ('fgr', 'pha'):
         (out / kind).mkdir(parents=True)
-    failed, jpeg = [], [cv2.IMWRITE_JPEG_QUALITY, quality]
     for name in tqdm(people, desc='people', unit='photo'):
         stem = Path(name).stem
         try:
@@ -89,16 +101,30 @@ def pack(mattes: Path, backgrounds: Path, out: Path, quality: int, background_sk
         except (UnreadableFrame, ValueError) as error:
             failed.append(f'{name}: {error}')
             continue
-        cv2.imwrite(str(out / f'fgr/{stem}.jpg'), fgr[..., ::-1], jpeg)
-        cv2.imwrite(str(out / f'pha/{stem}.png'), pha, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    for number, name in enumerate(tqdm(scenes, desc='backgrounds', unit='picture')):
-        try:
-            scene = read_picture(backgrounds / name, 'RGB')
-        except UnreadableFrame as error:
-            failed.append(f'{name}: {error}')
-            continue
-        scene = shrink(scene, min(1, BACKGROUND / min(scene.shape[:2])))
-        cv2.imwrite(str(out / f'backgrounds/{number:04d}.jpg'), scene[..., ::-1], jpeg)
+        write_webp(out / f'fgr/{stem}.webp', fgr[..., ::-1], quality)
+        write_webp(out / f'pha/{stem}.webp', pha, LOSSLESS)
+    return failed
+
+
+def write_webp(path: Path, image: np.ndarray, quality: int) -> None:
+    """(H, W, 3 or 4) BGR(A), or (H, W), uint8."""
+    if not cv2.imwrite(str(path), image, [cv2.IMWRITE_WEBP_QUALITY, quality]):
+        raise OSError(f'{path} cannot be written: is the disk full?')
+
+
+def pack(args: argparse.Namespace, out: Path) -> list[str]:
+    """Fill `out`; returns a line for each picture that was left out."""
+    every, scenes = args.background_skip_every, list_pictures(args.backgrounds)
+    if every:
+        scenes = [name for number, name in enumerate(scenes) if number % every]
+    failed = pack_people(args.mattes, out, args.quality)
+    (out / 'backgrounds').mkdir()
+    failed += pack_backgrounds(args.backgrounds, scenes, out / 'backgrounds', 'a', args.quality)
+    if args.more_backgrounds is not None:
+        more = list_pictures(args.more_backgrounds)
+        failed += pack_backgrounds(args.more_backgrounds, more, out / 'backgrounds', 'b', args.quality)
+    if args.objects is not None:
+        failed += pack_objects(args.objects, out / 'objects', args.quality)
     return failed
 
 
@@ -109,7 +135,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('out', type=Path, help='new folder')
     parser.add_argument('--objects', type=Path, help='folder of pictures with alpha, in and below it, of things that '
                                                      'are not people')
-    parser.add_argument('--quality', type=int, default=90, help='of JPEG and WebP, 1 to 100')
+    parser.add_argument('--more-backgrounds', type=Path, help='another folder of pictures without people; all are '
+                                                              'taken, NAME_x4.jpg is drawn four times as often')
+    parser.add_argument('--quality', type=int, default=85, help='of WebP, 1 to 100')
     parser.add_argument('--background-skip-every', type=int, default=0,
                         help='leave out each N-th background, sorted, from the first on: those are for tests')
     args = parser.parse_args(argv)
@@ -121,10 +149,11 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(f'--background-skip-every must be 0 or at least 2, got {args.background_skip_every}')
         if args.out.exists():
             raise ValueError(f'{args.out} exists: name a new folder')
+        for folder in (args.mattes / 'pha', args.backgrounds, args.more_backgrounds, args.objects):
+            if folder is not None and not list_pictures(folder):
+                raise FileNotFoundError(f'no pictures in {folder}')
         shutil.rmtree(partial, ignore_errors=True)
-        failed = pack(args.mattes, args.backgrounds, partial, args.quality, args.background_skip_every)
-        if args.objects is not None:
-            failed += pack_objects(args.objects, partial / 'objects', args.quality)
+        failed = pack(args, partial)
         os.replace(partial, args.out)
     except (ValueError, OSError) as error:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Photos with alpha, and backgrounds, as uint8 tensors on one device, to be composed there (photo_composer.py)."""
 
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ BACKGROUND = 512      # side of a stored background
 MARGIN = 0.04         # around the person, share of the longer side
 SOLID = 0.02          # alpha above which a row or column belongs to the person
 LEVELS = 3            # full, half, quarter: sampling a small person from the full picture would alias
+COPIES = re.compile(r'_x([1-9])$')   # a stem like owl_x4: a background drawn four times as often
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,9 @@ class PhotoBank:
 
 
 def load_backgrounds(folder: Path, side: int = BACKGROUND, threads: int = 4) -> Tensor:
-    """(M, 3, side, side) uint8: the centre square of every picture in and below a folder."""
-    names, damage = list_pictures(Path(folder)), Damage()
+    """(M, 3, side, side) uint8: the centre square of every picture in and below a folder, NAME_xN.jpg N times."""
+    names = [name for name in list_pictures(Path(folder)) for _ in range(copies(name))]
+    damage = Damage()
 
     def read(name: str):
         try:
@@ -86,6 +89,11 @@ def load_backgrounds(folder: Path, side: int = BACKGROUND, threads: int = 4) -> 
     if not pictures:
         raise FileNotFoundError(f'no readable pictures in {folder}')
     return torch.stack(pictures)
+
+
+def copies(name: str) -> int:
+    """How often a background counts, by its name."""
+    return int(match[1]) if (match := COPIES.search(Path(name).stem)) else 1
 
 
 def _store(fgr: np.ndarray, pha: np.ndarray, canvas: tuple[int, int]) -> tuple[np.ndarray, list[float], bool] | None:

@@ -1,11 +1,11 @@
-"""dataset/pack_photos.py: what the composer sees is the same, within the noise of JPEG."""
+"""dataset/pack_photos.py: what the composer sees is the same, within the noise of compression."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from dataset.pack_photos import main
+from dataset.pack_photos import cut_out, main
 from dataset.photo_bank import PhotoBank, load_backgrounds
 from dataset.synthetic import figure, scenery
 
@@ -41,11 +41,34 @@ def test_the_bank_is_the_same(folders, capsys):
     assert 'MB' in capsys.readouterr().out
 
 
+def test_more_backgrounds_are_all_taken_and_keep_their_weight(folders, capsys):
+    (folders / 'more').mkdir()
+    for name in ('owl_x4', 'room'):
+        cv2.imwrite(str(folders / f'more/{name}.png'), scenery(7, 0, 700, 600)[..., ::-1])
+    assert run(folders, '--background-skip-every', '2', '--more-backgrounds', str(folders / 'more')) == 0
+    names = sorted(path.name for path in (folders / 'packed/backgrounds').iterdir())
+    assert names == ['a-0000.webp', 'a-0001.webp', 'b-0000_x4.webp', 'b-0001.webp']
+    assert len(load_backgrounds(folders / 'packed/backgrounds', 64)) == 2 + 4 + 1
+
+@pytest.mark.parametrize('flag', ['--more-backgrounds', '--objects'])
+def test_folders_without_pictures_are_named(folders, flag, capsys):
+    assert run(folders, flag, str(folders / 'nowhere')) == 2
+    assert f'error: no pictures in {folders / "nowhere"}' in capsys.readouterr().err
+    assert not list(folders.glob('packed*'))
+
+
+def test_alpha_is_packed_exactly(folders):
+    assert run(folders) == 0
+    fgr, pha = (cv2.imread(str(folders / f'mattes/{kind}/1.png'), cv2.IMREAD_UNCHANGED) for kind in ('fgr', 'pha'))
+    packed = cv2.imread(str(folders / 'packed/pha/1.webp'))
+    assert np.array_equal(packed[..., 0], cut_out(fgr, pha)[1])
+
+
 def test_empty_mattes_are_named_and_left_out(folders, capsys):
     cv2.imwrite(str(folders / 'mattes/pha/1.png'), np.zeros((900, 300), np.uint8))
     assert run(folders) == 0
     assert 'left out: 1.png: alpha shows nothing' in capsys.readouterr().err
-    assert sorted(path.name for path in (folders / 'packed/pha').iterdir()) == ['0.png', '2.png']
+    assert sorted(path.name for path in (folders / 'packed/pha').iterdir()) == ['0.webp', '2.webp']
 
 
 @pytest.mark.parametrize('wrong, message', [
@@ -80,4 +103,3 @@ def test_objects_keep_their_colours_at_the_rim(folders, capsys):
     rim = (packed.levels[0][0, 3] > 20)
     colours = packed.levels[0][0, :3].float()[:, rim]
     assert (colours.amin(1) - torch.tensor([255., 128., 0.])).abs().max() < 30    # no dark fringe
-    assert run(folders, '--objects', str(folders / 'nowhere')) == 2

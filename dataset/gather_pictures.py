@@ -1,0 +1,97 @@
+"""Collects pictures named in a list from unpacked packages into one folder.
+
+python -m dataset.gather_pictures dataset/default_backgrounds.csv packages more_backgrounds
+
+The list is a CSV file with the columns `picture`, a path below the folder of packages; `bytes`, empty or START+LENGTH
+where the picture stands inside another file, as in Qt's resource files; and `copies`, how often training shall draw it:
+pictures that a network took for people count several times, as NAME_x4.jpg (dataset.photo_bank.load_backgrounds).
+"""
+
+import argparse
+import csv
+import io
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+COLUMNS = ['picture', 'bytes', 'copies']
+SUFFIXES = {'JPEG': '.jpg', 'PNG': '.png', 'WEBP': '.webp'}
+
+
+def read_list(path: Path) -> list[dict[str, str]]:
+    """The rows of a list.
+
+    Raises:
+        ValueError: other columns, or an entry that is none; names the line.
+    """
+    with open(path, newline='') as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != COLUMNS:
+            raise ValueError(f'{path} must have the columns {",".join(COLUMNS)}, has {reader.fieldnames}')
+        rows = list(reader)
+    for number, row in enumerate(rows, 2):
+        parts = Path(row['picture'] or '').parts
+        if not parts or parts[0] == '/' or '..' in parts:
+            raise ValueError(f'{path} line {number}: picture must be a path below the packages, got {row["picture"]!r}')
+        if not re.fullmatch(r'(\d+\+\d+)?', row['bytes'] or ''):
+            raise ValueError(f'{path} line {number}: bytes must be START+LENGTH or empty, got {row["bytes"]!r}')
+        if not re.fullmatch(r'[1-9]', row['copies'] or ''):
+            raise ValueError(f'{path} line {number}: copies must be 1 to 9, got {row["copies"]!r}')
+    return rows
+
+
+def read_bytes(path: Path, part: str) -> tuple[bytes, str]:
+    """The picture's bytes and its suffix.
+
+    Raises:
+        OSError: the file is missing, or there is no JPEG, PNG or WebP there.
+    """
+    start, length = (int(number) for number in part.split('+')) if part else (0, -1)
+    with open(path, 'rb') as file:
+        file.seek(start)
+        data = file.read(length)
+    with Image.open(io.BytesIO(data)) as image:
+        if image.format not in SUFFIXES:
+            raise OSError(f'{path} {part} is {image.format}, expected {", ".join(SUFFIXES)}')
+        image.load()                               # decodes: another version of the package has other bytes there
+        return data, SUFFIXES[image.format]
+
+
+def gather(rows: list[dict[str, str]], packages: Path, out: Path) -> None:
+    """Fill `out`, which must be new."""
+    out.mkdir(parents=True)
+    for number, row in enumerate(tqdm(rows, desc='pictures', unit='picture')):
+        data, suffix = read_bytes(packages / row['picture'], row['bytes'])
+        times = '' if row['copies'] == '1' else f'_x{row["copies"]}'
+        (out / f'{number:04d}{times}{suffix}').write_bytes(data)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('list', type=Path)
+    parser.add_argument('packages', type=Path, help='folder of unpacked packages')
+    parser.add_argument('out', type=Path, help='new folder')
+    args = parser.parse_args(argv)
+    partial = args.out.with_name(args.out.name + '.partial')
+    try:
+        if args.out.exists():
+            raise ValueError(f'{args.out} exists: name a new folder')
+        shutil.rmtree(partial, ignore_errors=True)
+        rows = read_list(args.list)
+        gather(rows, args.packages, partial)
+        os.replace(partial, args.out)
+    except (ValueError, OSError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(f'{args.out}: {len(rows)} pictures')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
