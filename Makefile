@@ -9,7 +9,7 @@ demo: .venv/demo.installed
 
 test: .venv/test.installed
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: .venv/test.installed
 	$(BIN)/ruff check .

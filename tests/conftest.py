@@ -1,6 +1,7 @@
 """Where tests find the material that stands beside the project and never in it."""
 
 import importlib.util
+import signal
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ def one_thread():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('OMP_NUM_THREADS', '1')
         yield
+
+
+@pytest.fixture(scope='session', autouse=True)
+def interruptible():
+    """A shell's background jobs ignore Ctrl-C, and what they start inherits that: tests that send it would wait."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session')

@@ -38,12 +38,19 @@ def test_order_and_count(count, chunk):
 
 
 def test_stages_overlap():
-    def slow(item):
-        time.sleep(0.02)
+    second_computed, first_may_leave = threading.Event(), []
+
+    def compute(items):
+        if items[0].index == 1:
+            second_computed.set()
+        return items
+
+    def finish(item):
+        if item.index == 0:                                # leaves only while the second is in the stage before
+            first_may_leave.append(second_computed.wait(60))
         return item
-    start = time.perf_counter()
-    run(20, compute=lambda items: [slow(item) for item in items], finish=slow)
-    assert time.perf_counter() - start < 0.65        # one after the other would take 0.8 s
+    done, _ = run(2, compute=compute, finish=finish)
+    assert first_may_leave == [True] and [index for index, _ in done] == [0, 1]
 
 
 def test_memory_is_bounded():
