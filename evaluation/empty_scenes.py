@@ -1,0 +1,138 @@
+"""What networks take for people in pictures without any: how much of each picture their alpha covers.
+
+python -m evaluation.empty_scenes --checkpoint A --checkpoint B --pictures folder --output scenes.csv --sheet worst.jpg
+
+Each picture is a clip of one frame. The rows of the CSV file are in order of the first network's mean alpha, worst
+first: what stands at the top is missing from its training.
+"""
+
+import argparse
+import csv
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from .compare_videos import Network
+from .plots import label
+from .predict import load_model
+from .tree import read_rgb
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
+SEEN = 0.01     # mean alpha above which a picture counts as one with a false person
+SHOWN = 12      # pictures of the sheet
+
+
+def pictures(folder: Path, every: int) -> list[Path]:
+    """Each `every`-th picture in and below a folder, sorted, from the first on."""
+    found = sorted(path for path in folder.rglob('*') if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise FileNotFoundError(f'no pictures in {folder}: expected {", ".join(SUFFIXES)}')
+    return found[::every]
+
+
+def read_small(path: Path, longest: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, its longer side at most `longest`."""
+    image = read_rgb(path)
+    scale = min(1, longest / max(image.shape[:2]))
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+
+
+def alone(network: Network, image: np.ndarray) -> np.ndarray:
+    """Alpha (H, W) uint8 of a picture that is no part of a clip."""
+    network.rec = [None] * 4
+    return network.matte(image)[1]
+
+
+def draw_sheet(paths: list[Path], networks: list[Network], args: argparse.Namespace) -> np.ndarray:
+    """A row for each of the first pictures: it, and the alpha of every network, (H, W, 3) uint8 RGB."""
+    rows = []
+    for path in paths[:SHOWN]:
+        image = read_small(path, args.size)
+        row = [label(fit(image, args.width), path.stem)]
+        for network in networks:
+            pha = fit(alone(network, image), args.width)
+            row.append(label(cv2.cvtColor(pha, cv2.COLOR_GRAY2RGB), network.name))
+        rows.append(np.hstack(row))
+    return np.vstack(rows)
+
+
+def fit(image: np.ndarray, width: int) -> np.ndarray:
+    """Into a tile of 3:2, stretched: rows of one height."""
+    return cv2.resize(image, (width, width * 2 // 3), interpolation=cv2.INTER_AREA)
+
+
+def measure(args: argparse.Namespace) -> None:
+    names = args.label or [Path(checkpoint).stem for checkpoint in args.checkpoint]
+    if len(names) != len(args.checkpoint):
+        raise ValueError(f'{len(args.checkpoint)} checkpoints need as many labels, got {len(names)}')
+    if args.every < 1 or args.size < 64 or args.width < 32:
+        raise ValueError(f'--every must be at least 1, --size 64 and --width 32, got {args.every}, {args.size}, '
+                         f'{args.width}')
+    if args.sheet is not None and args.sheet.suffix not in ('.png', '.jpg'):
+        raise ValueError(f'--sheet must end in .png or .jpg, got {args.sheet.name!r}')
+    paths = pictures(args.pictures, args.every)
+    networks = [Network(name, load_model(checkpoint, args.device), args.device, args.downsample_ratio)
+                for name, checkpoint in zip(names, args.checkpoint)]
+    covers = {}
+    for path in tqdm(paths, unit='picture', disable=None):
+        image = read_small(path, args.size)
+        covers[path] = [float(alone(network, image).mean()) / 255 for network in networks]
+    paths.sort(key=lambda path: -covers[path][0])
+    if args.output is not None:
+        write(args.output, lambda partial: write_csv(partial, names, [(path, covers[path]) for path in paths]))
+    if args.sheet is not None:
+        sheet = draw_sheet(paths, networks, args)
+        write(args.sheet, lambda partial: cv2.imwrite(str(partial), sheet[..., ::-1]))
+    for name, values in zip(names, np.array(list(covers.values())).T):
+        print(f'{name}: mean alpha {1000 * values.mean():.2f} x 1e-3, above {SEEN:g} in {(values > SEEN).sum()} of '
+              f'{len(values)} pictures')
+
+
+def write_csv(path: Path, names: list[str], rows: list[tuple[Path, list[float]]]) -> None:
+    with open(path, 'w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(['picture', *names])
+        writer.writerows([picture, *(f'{value:.5f}' for value in values)] for picture, values in rows)
+
+
+def write(path: Path, make) -> None:
+    """Under a temporary name, moved into place when complete."""
+    partial = path.with_name(f'{path.stem}.partial{path.suffix}')
+    try:
+        if make(partial) is False:
+            raise ValueError(f'cannot write {path}')
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog='empty_scenes', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--checkpoint', action='append', required=True, metavar='NAME-OR-PATH', help='may be repeated')
+    parser.add_argument('--label', action='append', help='one per checkpoint; the file name if left out')
+    parser.add_argument('--pictures', type=Path, required=True, help='folder; those below it are looked through too')
+    parser.add_argument('--every', type=int, default=1, help='take each N-th picture: held-out backgrounds are 5')
+    parser.add_argument('--output', type=Path, help='.csv: mean alpha of every picture and network')
+    parser.add_argument('--sheet', type=Path, help=f'.png or .jpg: the {SHOWN} worst of the first network')
+    parser.add_argument('--size', type=int, default=512, help='longer side that pictures are shrunk to [px]')
+    parser.add_argument('--width', type=int, default=240, help='of one tile of the sheet [px]')
+    parser.add_argument('--downsample-ratio', type=float, default=None, help='auto if left out')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    args = parser.parse_args(argv)
+    try:
+        measure(args)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
