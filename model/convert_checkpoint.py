@@ -19,9 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('source', help='a .pth or .safetensors file, or a known name')
     parser.add_argument('target', type=Path, help='a new .pth or .safetensors file')
     parser.add_argument('--half', action='store_true', help='float16: half the size; it is read back as float32')
-    parser.add_argument('--average', metavar='FILE',
-                        help='the mean of the weights in source and in this file: of a network and of one that was '
-                             'trained on from it')
+    parser.add_argument('--average', metavar='FILE', nargs='+',
+                        help='the mean of the weights in source and in these files: of a network and of those that '
+                             'were trained on from it')
     parser.add_argument('--merge', action='store_true', help='merge the branches of MobileOne and UniRepLKNet')
     parser.add_argument('--inference-size', type=int, metavar='N',
                         help='long side in pixels of the small frames that the weights are for: what the automatic '
@@ -38,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
                                  f'{args.inference_size} and {args.target.name}')
             network.inference_size = args.inference_size
         if args.average:
-            network.load_state_dict(average(network.state_dict(), load_network(args.average).state_dict()))
+            states = [network.state_dict(), *(load_network(path).state_dict() for path in args.average)]
+            network.load_state_dict(average(states))
         if args.merge:
             network = reparameterize_model(network)
         if args.half:
@@ -52,17 +53,19 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def average(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Mean of two states of one network; counters are the first one's (Wortsman et al. 2022, Model Soups).
+def average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Mean of states of one network; counters are the first one's (Wortsman et al. 2022, Model Soups).
 
     Raises:
         ValueError: they are not of one network.
     """
-    wrong = [name for name in first.keys() | second.keys()
-             if name not in first or name not in second or first[name].shape != second[name].shape]
+    first = states[0]
+    wrong = {name for other in states[1:] for name in first.keys() | other.keys()
+             if name not in first or name not in other or first[name].shape != other[name].shape}
     if wrong:
         raise ValueError(f'--average: the files hold different networks, {len(wrong)} tensors differ ({min(wrong)})')
-    return {name: (value + second[name]) / 2 if value.is_floating_point() else value for name, value in first.items()}
+    return {name: sum(state[name] for state in states) / len(states) if value.is_floating_point() else value
+            for name, value in first.items()}
 
 
 def check_half(network: torch.nn.Module) -> None:

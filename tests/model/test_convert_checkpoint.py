@@ -44,15 +44,19 @@ def test_merged(tmp_path):
     torch.testing.assert_close(answer(target), answer(source), atol=1e-4, rtol=0)
 
 
-def test_average(source, tmp_path, capsys):
+@pytest.mark.parametrize('count', [2, 3])
+def test_average(source, tmp_path, capsys, count):
     torch.manual_seed(1)
-    save_network(MattingNetwork(), tmp_path / 'other.pth')
-    assert main([str(source), str(tmp_path / 'mean.pth'), '--average', str(tmp_path / 'other.pth')]) == 0
-    first, second, mean = (load_network(path).state_dict()
-                           for path in (source, tmp_path / 'other.pth', tmp_path / 'mean.pth'))
+    others = [str(tmp_path / f'{name}.pth') for name in ('other', 'third')[:count - 1]]
+    for path in others:
+        save_network(MattingNetwork(), path)
+    assert main([str(source), str(tmp_path / 'mean.pth'), '--average', *others]) == 0
+    states, mean = ([load_network(path).state_dict() for path in (source, *others)],
+                    load_network(tmp_path / 'mean.pth').state_dict())
+    first, second = states[:2]
     assert not torch.equal(first['backbone.features.0.0.weight'], second['backbone.features.0.0.weight'])
     for name, value in mean.items():
-        expected = (first[name] + second[name]) / 2 if value.is_floating_point() else first[name]
+        expected = torch.stack([s[name] for s in states]).mean(0) if value.is_floating_point() else first[name]
         torch.testing.assert_close(value, expected, msg=name)
     assert (answer(tmp_path / 'mean.pth') - answer(source)).abs().max() > 0
     save_network(MattingNetwork('mobileone'), tmp_path / 'mobileone.pth')
