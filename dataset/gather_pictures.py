@@ -55,11 +55,15 @@ def read_bytes(path: Path, part: str) -> tuple[bytes, str]:
     with open(path, 'rb') as file:
         file.seek(start)
         data = file.read(length)
-    with Image.open(io.BytesIO(data)) as image:
-        if image.format not in SUFFIXES:
-            raise OSError(f'{path} {part} is {image.format}, expected {", ".join(SUFFIXES)}')
-        image.load()                               # decodes: another version of the package has other bytes there
-        return data, SUFFIXES[image.format]
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()                           # decodes: another version of the package has other bytes there
+            kind = image.format
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise OSError(f'{path} {part}: {error}') from error
+    if kind not in SUFFIXES:
+        raise OSError(f'{path} {part} is {kind}, expected {", ".join(SUFFIXES)}')
+    return data, SUFFIXES[kind]
 
 
 def gather(rows: list[dict[str, str]], packages: Path, out: Path) -> None:

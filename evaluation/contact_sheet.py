@@ -9,7 +9,6 @@ anybody are left out.
 """
 
 import argparse
-import os
 import sys
 from itertools import islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from .compare_videos import Network, Source
 from .plots import label
 from .predict import load_model
+from .tree import write_complete, write_image
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         draw(args)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     return 0
@@ -111,13 +111,7 @@ def draw(args: argparse.Namespace) -> None:
                   + ', '.join(f'{name} {value:.3f}' for name, value in zip(names[:-1], agreement)))
     widest = max(row.shape[1] for row in rows)
     sheet = np.vstack([np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in rows])
-    partial = args.output.with_name(f'{args.output.stem}.partial{args.output.suffix}')
-    try:
-        if not cv2.imwrite(str(partial), sheet[..., ::-1]):
-            raise ValueError(f'cannot write {args.output}')
-        os.replace(partial, args.output)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_complete(args.output, lambda partial: write_image(partial, sheet))
 
 
 if __name__ == '__main__':

@@ -8,7 +8,6 @@ first: what stands at the top is missing from its training.
 
 import argparse
 import csv
-import os
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from .compare_videos import Network
 from .plots import label
 from .predict import load_model
-from .tree import read_rgb
+from .tree import read_rgb, write_complete, write_image
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
 SEEN = 0.01     # mean alpha above which a picture counts as one with a false person
@@ -85,10 +84,10 @@ def measure(args: argparse.Namespace) -> None:
         covers[path] = [float(alone(network, image).mean()) / 255 for network in networks]
     paths.sort(key=lambda path: -covers[path][0])
     if args.output is not None:
-        write(args.output, lambda partial: write_csv(partial, names, [(path, covers[path]) for path in paths]))
+        write_complete(args.output, lambda partial: write_csv(partial, names, [(path, covers[path]) for path in paths]))
     if args.sheet is not None:
         sheet = draw_sheet(paths, networks, args)
-        write(args.sheet, lambda partial: cv2.imwrite(str(partial), sheet[..., ::-1]))
+        write_complete(args.sheet, lambda partial: write_image(partial, sheet))
     for name, values in zip(names, np.array(list(covers.values())).T):
         print(f'{name}: mean alpha {1000 * values.mean():.2f} x 1e-3, above {SEEN:g} in {(values > SEEN).sum()} of '
               f'{len(values)} pictures')
@@ -99,17 +98,6 @@ def write_csv(path: Path, names: list[str], rows: list[tuple[Path, list[float]]]
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(['picture', *names])
         writer.writerows([picture, *(f'{value:.5f}' for value in values)] for picture, values in rows)
-
-
-def write(path: Path, make) -> None:
-    """Under a temporary name, moved into place when complete."""
-    partial = path.with_name(f'{path.stem}.partial{path.suffix}')
-    try:
-        if make(partial) is False:
-            raise ValueError(f'cannot write {path}')
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +101,16 @@ def _read(path: Path, flags: int) -> np.ndarray:
     if image is None:
         raise ValueError(f'cannot read {path}: damaged, or not an image')
     return image
+
+
+def write_complete(path: Path, make: Callable[[Path], None]) -> None:
+    """`make` writes the file under a temporary name; it is moved into place when complete."""
+    partial = path.with_name(f'{path.stem}.partial{path.suffix}')
+    try:
+        make(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_image(path: Path, image: np.ndarray, quality: int = 95) -> None:

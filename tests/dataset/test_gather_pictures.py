@@ -49,7 +49,7 @@ def test_whole_files_and_parts(folder, capsys):
     ('a/grey.png', 'line 2: copies must be 1 to 9'),
     ('a/nothing.png,,1', 'nothing.png'),
     ('b.rcc,,1', 'cannot identify image file'),
-    ('b.rcc,4+30,1', 'error: '),                                       # cut off
+    ('b.rcc,4+30,1', 'packages/b.rcc 4+30: '),                         # cut off
 ])
 def test_bad_rows_are_one_line_and_leave_nothing(folder, row, message, capsys):
     assert run(folder, row) == 2
