@@ -14,8 +14,8 @@ test: .venv/test.installed
 lint: .venv/test.installed
 	$(BIN)/ruff check .
 
-.venv/%.installed: requirements.txt requirements_%.txt | .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements_$*.txt
+.venv/%.installed: requirements.txt requirements/%.txt | .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements/$*.txt
 	touch $@
 
 .venv:

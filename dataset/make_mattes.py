@@ -141,7 +141,7 @@ def check_installed() -> None:
     """RuntimeError with the install line if pymatting is missing; asked without importing it in this process."""
     from importlib.util import find_spec
     if find_spec('pymatting') is None:
-        raise RuntimeError('make_mattes needs pymatting: pip install -r requirements_mattes.txt')
+        raise RuntimeError('make_mattes needs pymatting: pip install -r requirements/mattes.txt')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """A page in the browser: upload a clip, see alpha and composition, download the results.
 
-    pip install -r requirements_gradio.txt
+    pip install -r requirements/gradio.txt
     python demo/app.py                      # then open http://127.0.0.1:7860
 
 Nothing leaves the machine, and without --host only the machine itself can open the page.
@@ -22,7 +22,7 @@ from demo.page_job import Engine, list_checkpoints  # noqa: E402
 from video.batch import add_network_flags, run_command  # noqa: E402
 from video.matter import choose_device, choose_precision  # noqa: E402
 
-INSTALL = 'the page needs the gradio package: pip install -r requirements_gradio.txt'
+INSTALL = 'the page needs the gradio package: pip install -r requirements/gradio.txt'
 PORTS = range(1, 65536)
 
 

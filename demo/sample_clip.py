@@ -30,7 +30,7 @@ def read_astronaut() -> tuple[np.ndarray, np.ndarray]:
     try:
         from skimage.data import astronaut
     except ImportError as error:
-        raise RuntimeError('the demo clip needs scikit-image: pip install -r requirements_demo.txt') from error
+        raise RuntimeError('the demo clip needs scikit-image: pip install -r requirements/demo.txt') from error
     matte = np.zeros((512, 512), np.uint8)
     cv2.fillPoly(matte, [np.int32(OUTLINE)], 255, cv2.LINE_AA)
     return astronaut(), cv2.GaussianBlur(matte, (0, 0), 2)[..., None].astype(np.float32) / 255

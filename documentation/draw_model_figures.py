@@ -1,4 +1,4 @@
-"""Draw the two figures of model.md (optional extra: pip install -r requirements_docs.txt).
+"""Draw the two figures of model.md (optional extra: pip install -r requirements/docs.txt).
 
     python documentation/draw_model_figures.py
 

@@ -1,6 +1,6 @@
 """Draw documentation/img/gradio_page.jpg: the Gradio page after a run of the sample clip.
 
-    pip install -r requirements_gradio.txt -r requirements_demo.txt -r requirements_browser_test.txt
+    pip install -r requirements/gradio.txt -r requirements/demo.txt -r requirements/browser_test.txt
     python documentation/draw_page.py CHECKPOINT                    # needs a chromium on the PATH
 """
 

@@ -1,6 +1,6 @@
 """Draw documentation/img/web_demo.jpg: the browser demo on the demo clip, in headless Chromium.
 
-    pip install -r requirements_browser_test.txt
+    pip install -r requirements/browser_test.txt
     python demo/web/serve.py --setup
     python documentation/draw_web_demo.py [--output FILE] [--width 1280] [--height 800] [--dark] [--background KIND]
 

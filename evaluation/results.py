@@ -10,7 +10,7 @@ import numpy as np
 from .clip_result import ClipResult, without_nan
 from .metrics import protocol_named
 
-INSTALL = 'pip install -r requirements_evaluation.txt'
+INSTALL = 'pip install -r requirements/evaluation.txt'
 
 
 def average(results: list[ClipResult], protocol: str, metric: str) -> float:

@@ -32,7 +32,7 @@ EIGHT_BITS = Limit(4.5e-3, 2.5e-3)       # CoreML answers pictures of 8 bits; el
 LIMITS = {'fp32': EIGHT_BITS if ON_MAC else FP32, 'fp16': Limit(5e-2, 2e-3), 'int8': Limit(1., 1e-2)}
 # Layers with fewer weights stay as they are: they hold few bytes
 FEWEST_WEIGHTS = 8192
-INSTALL = 'format coreml needs the coremltools package: pip install -r requirements_coreml.txt'
+INSTALL = 'format coreml needs the coremltools package: pip install -r requirements/coreml.txt'
 
 
 class ImageFrame(nn.Module):

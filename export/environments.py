@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MAKE = 'python -m export.make_environment {}'
-RECIPES = {'tensorflow': ROOT / 'requirements_tensorflow.txt', 'tfjs': ROOT / 'export' / 'in_node' / 'package.json'}
+RECIPES = {'tensorflow': ROOT / 'requirements' / 'tensorflow.txt', 'tfjs': ROOT / 'export' / 'in_node' / 'package.json'}
 PURPOSES = {'tensorflow': 'formats tensorflow, tflite and tfjs need TensorFlow',
             'tfjs': 'running TF.js files needs the TensorFlow.js packages'}
 
@@ -32,7 +32,7 @@ def find(name: str) -> Path:
         raise RuntimeError(f'{PURPOSES[name]} in an environment of its own, {folder(name)}, which is not there: '
                            + MAKE.format(name))
     if receipt.read_text() != RECIPES[name].read_text():
-        raise RuntimeError(f'{folder(name)} was made for other versions than {RECIPES[name].name} asks for: '
+        raise RuntimeError(f'{folder(name)} was made for other versions than {RECIPES[name]} asks for: '
                            + MAKE.format(name))
     return folder(name)
 

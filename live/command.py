@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument('--codec', choices=sorted(CODECS), help='instead of the one the suffix stands for')
     output.add_argument('--crf', type=int, default=18, help='quality, lower is better (default: %(default)s)')
     output.add_argument('--virtual-camera', nargs='?', const='', metavar='DEVICE',
-                        help='be a camera for other programs (pip install -r requirements_webcam.txt)')
+                        help='be a camera for other programs (pip install -r requirements/webcam.txt)')
     output.add_argument('--max-frames', type=int, metavar='N', help='end after so many frames')
     output.add_argument('--duration', type=float, metavar='S', help='end after so many seconds')
     output.add_argument('--report', metavar='FILE', help='write frames, fps and latencies as JSON')

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-INSTALL = 'a virtual camera needs the pyvirtualcam package: pip install -r requirements_webcam.txt'
+INSTALL = 'a virtual camera needs the pyvirtualcam package: pip install -r requirements/webcam.txt'
 DRIVERS = {'linux': 'load v4l2loopback first (sudo apt install v4l2loopback-dkms; sudo modprobe v4l2loopback '
                     'exclusive_caps=1)',
            'darwin': 'install OBS 30 or newer and start its virtual camera once',

@@ -11,7 +11,7 @@ try:
     from huggingface_hub import PyTorchModelHubMixin
 except ImportError as error:
     raise RuntimeError('save_pretrained and from_pretrained need huggingface_hub: '
-                       'pip install -r requirements_hub.txt') from error
+                       'pip install -r requirements/hub.txt') from error
 
 
 class HubMattingNetwork(MattingNetwork, PyTorchModelHubMixin, license='mit',

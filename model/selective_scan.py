@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SCAN_PATHS = ('auto', 'torch', 'triton', 'mamba_ssm', 'loop')
-MAMBA_INSTALL = 'pip install --no-build-isolation -r requirements_mamba.txt (after torch; see documentation/cluster.md)'
+MAMBA_INSTALL = 'pip install --no-build-isolation -r requirements/mamba.txt (after torch; see documentation/cluster.md)'
 log = logging.getLogger(__name__)
 
 

@@ -2,7 +2,7 @@
 # What %post of create_singularity_env.def runs; a script of its own, so that it is tested without a container
 # (tests/slurm/test_image_post.sh). Installs into $TARGET, a virtual environment that %environment puts in PATH.
 #   TARGET      where [/opt/matting]
-#   SOURCE      folder with requirements*.txt [/opt/matting_source]
+#   SOURCE      folder with requirements.txt and requirements/ [/opt/matting_source]
 #   TORCH_INDEX package index of torch, for another CUDA; empty: the default one
 #   WITH_MAMBA  1: build mamba-ssm and causal-conv1d (needs nvcc; many minutes)
 #   SYSTEM      0: leave out apt-get (tests)
@@ -31,6 +31,6 @@ pip install -r "$SOURCE/requirements.txt"
 if [ "$WITH_MAMBA" = 1 ]; then
     pip install setuptools wheel ninja packaging
     CAUSAL_CONV1D_FORCE_BUILD=TRUE pip install --no-build-isolation causal-conv1d
-    MAMBA_FORCE_BUILD=TRUE pip install --no-build-isolation -r "$SOURCE/requirements_mamba.txt"
+    MAMBA_FORCE_BUILD=TRUE pip install --no-build-isolation -r "$SOURCE/requirements/mamba.txt"
 fi
 "$TARGET/bin/python" "$SOURCE/image_test.py"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .exported_network import INFERENCE_SIZE, NAMES_IN, NAMES_OUT, ExportedNetwork, check_interface, graph_ratio
 
-INSTALL = 'ONNX files need the {} package: pip install -r requirements_onnx.txt'
+INSTALL = 'ONNX files need the {} package: pip install -r requirements/onnx.txt'
 PROVIDERS = {'cuda': ['CUDAExecutionProvider'], 'cpu': ['CPUExecutionProvider'], 'mps': ['CoreMLExecutionProvider'],
              'dml': ['DmlExecutionProvider']}
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-INSTALL = 'OpenVINO (--engine openvino, .xml files) needs its package: pip install -r requirements_openvino.txt'
+INSTALL = 'OpenVINO (--engine openvino, .xml files) needs its package: pip install -r requirements/openvino.txt'
 
 
 def require_openvino():

@@ -3,7 +3,7 @@
     python demo/web/serve.py --setup            once: fetch the runtime with npm
     python demo/web/serve.py                    serve; makes the model from our default weights when it is missing
 
-Serving needs nothing but Python. Making the model needs requirements_web_demo.txt, fetching the runtime needs npm.
+Serving needs nothing but Python. Making the model needs requirements/web_demo.txt, fetching the runtime needs npm.
 """
 
 import argparse

@@ -102,7 +102,7 @@ def test_bad_input(photos, no_pymatting, capsys, spoil, more, message):
 def test_missing_package(photos, monkeypatch, capsys):
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     assert run(photos) == 2
-    assert 'pip install -r requirements_mattes.txt' in capsys.readouterr().err
+    assert 'pip install -r requirements/mattes.txt' in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope='module')
 def server(checkpoint):
     """(address, what the program has printed)."""
-    pytest.importorskip('gradio', reason='needs gradio: pip install -r requirements_gradio.txt')
+    pytest.importorskip('gradio', reason='needs gradio: pip install -r requirements/gradio.txt')
     port, printed = free_port(), []
     program = subprocess.Popen(
         [sys.executable, '-c', GUARD, 'demo/app.py', '--port', str(port), '--checkpoint', str(checkpoint), '--device',
@@ -82,7 +82,7 @@ def server(checkpoint):
 @pytest.fixture
 def page(server):
     """An open page; it may not ask anything of other machines, nor may the program."""
-    playwright = pytest.importorskip('playwright.sync_api', reason='needs pip install -r requirements_browser_test.txt')
+    playwright = pytest.importorskip('playwright.sync_api', reason='needs pip install -r requirements/browser_test.txt')
     if CHROMIUM is None:
         pytest.skip('needs chromium on the PATH')
     with playwright.sync_playwright() as context:
@@ -161,7 +161,7 @@ def test_errors_and_stopping(page, tmp_path):
 
 @pytest.mark.slow
 def test_the_sample_clip(page):
-    pytest.importorskip('skimage', reason='needs scikit-image: pip install -r requirements_demo.txt')
+    pytest.importorskip('skimage', reason='needs scikit-image: pip install -r requirements/demo.txt')
     page.click('#sample')
     page.wait_for_selector('#video video')
     page.wait_for_function('document.querySelector("#video video").videoWidth === 854')
@@ -174,7 +174,7 @@ def test_no_gradio_is_one_line(tmp_path):
     result = subprocess.run([sys.executable, str(ROOT / 'demo' / 'app.py'), '--device', 'cpu'], capture_output=True,
                             text=True, env={'PYTHONPATH': str(tmp_path), 'PATH': '/usr/bin:/bin'})
     assert result.returncode == 2
-    assert result.stderr == 'error: the page needs the gradio package: pip install -r requirements_gradio.txt\n'
+    assert result.stderr == 'error: the page needs the gradio package: pip install -r requirements/gradio.txt\n'
 
 
 @pytest.mark.slow

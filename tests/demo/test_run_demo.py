@@ -17,7 +17,7 @@ def demo(*arguments):
 
 
 def test_offline_with_our_own_weights(tmp_path):
-    pytest.importorskip('skimage', reason='the sample clip needs scikit-image: pip install -r requirements_demo.txt')
+    pytest.importorskip('skimage', reason='the sample clip needs scikit-image: pip install -r requirements/demo.txt')
     done = demo('--output', tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ('composition.mp4', 'alpha.mp4'):

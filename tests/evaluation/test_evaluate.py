@@ -197,7 +197,7 @@ def test_missing_package_keeps_csv_and_json(trees, monkeypatch, capsys):
     pred, true = trees
     monkeypatch.setitem(sys.modules, 'xlsxwriter', None)
     assert run(pred, true) == 2
-    assert 'pip install -r requirements_evaluation.txt' in capsys.readouterr().err
+    assert 'pip install -r requirements/evaluation.txt' in capsys.readouterr().err
     assert report(pred)['summary'] and (pred / 'pred.csv').is_file()
 
 

@@ -117,7 +117,7 @@ def test_every_format_says_what_it_is(name):
 
 @pytest.mark.slow
 def test_from_the_shell(weights, tmp_path):
-    pytest.importorskip('skimage', reason='the default clip needs scikit-image: pip install -r requirements_demo.txt')
+    pytest.importorskip('skimage', reason='the default clip needs scikit-image: pip install -r requirements/demo.txt')
     done = subprocess.run([sys.executable, 'export.py', '--checkpoint', str(weights), '--format', 'torchscript',
                            '--output', str(tmp_path / 'x.pt')], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -22,7 +22,7 @@ from .test_matrix import VARIANTS
 
 @pytest.fixture
 def tools():
-    return pytest.importorskip('coremltools', reason='needs coremltools: pip install -r requirements_coreml.txt')
+    return pytest.importorskip('coremltools', reason='needs coremltools: pip install -r requirements/coreml.txt')
 
 
 @pytest.mark.parametrize('variant', [pytest.param(variant, marks=() if variant == 'mobilenetv3' else pytest.mark.slow)

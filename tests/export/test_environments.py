@@ -30,7 +30,7 @@ def test_recipe_is_the_receipt(place, capsys, monkeypatch):
         target.parent.mkdir(exist_ok=True), target.write_text(source.read_text())))
     assert main(['tensorflow']) == 0
     assert capsys.readouterr().out == f'{folder / "tensorflow"}: ready\n'
-    assert [path.name for path in (folder / 'tensorflow').iterdir()] == ['requirements_tensorflow.txt']
+    assert [path.name for path in (folder / 'tensorflow').iterdir()] == ['tensorflow.txt']
     assert started[0][0] == [sys.executable, '-m', 'venv', str(folder / 'tensorflow')]
     assert started[1][0][-2:] == ['-r', str(environments.RECIPES['tensorflow'])]
     assert environments.find('tensorflow') == folder / 'tensorflow'

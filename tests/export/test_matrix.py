@@ -22,7 +22,7 @@ PACKAGES = {'onnx': 'onnxruntime', 'openvino': 'openvino'}
 def needs(name: str) -> None:
     package = PACKAGES.get(name)
     if package and importlib.util.find_spec(package) is None:
-        pytest.skip(f'needs {package}: pip install -r requirements_{name}.txt')
+        pytest.skip(f'needs {package}: pip install -r requirements/{name}.txt')
 
 
 def slow_unless(fast: bool, *values):

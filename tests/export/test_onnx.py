@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-onnx = pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements_onnx.txt')
-ort = pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements_onnx.txt')
+onnx = pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/onnx.txt')
+ort = pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements/onnx.txt')
 
 from export.onnx import write_float  # noqa: E402
 from export.onnx_nodes import ResizeByRatio, ScanRecurrence, expand_recurrences  # noqa: E402

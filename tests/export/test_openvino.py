@@ -2,8 +2,8 @@
 
 import pytest
 
-pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements_onnx.txt')
-pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements_openvino.txt')
+pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/onnx.txt')
+pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements/openvino.txt')
 
 from export.verify import compare
 from video.openvino_file import OpenVINOFile

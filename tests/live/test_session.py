@@ -264,7 +264,7 @@ def test_a_virtual_camera(monkeypatch, clip):
 
 def test_a_virtual_camera_that_cannot_be(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pyvirtualcam', None)
-    with pytest.raises(RuntimeError, match='pip install -r requirements_webcam.txt'):
+    with pytest.raises(RuntimeError, match='pip install -r requirements/webcam.txt'):
         VirtualCamera((64, 48), Fraction(25))
 
     def refuse(*args, **kwargs):
@@ -276,7 +276,7 @@ def test_a_virtual_camera_that_cannot_be(monkeypatch):
 
 
 def test_a_virtual_camera_on_a_machine_without(tmp_path):
-    pytest.importorskip('pyvirtualcam', reason='needs pip install -r requirements_webcam.txt')
+    pytest.importorskip('pyvirtualcam', reason='needs pip install -r requirements/webcam.txt')
     if list(tmp_path.__class__('/dev').glob('video*')):
         pytest.skip('this machine has video devices')
     with pytest.raises(RuntimeError, match='no virtual camera here'):

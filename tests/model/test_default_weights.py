@@ -29,7 +29,7 @@ def test_a_preview_says_so_where_it_is_used_and_in_its_card(capsys):
 
 @torch.no_grad()
 def test_cuts_out_the_person_of_the_sample_clip(monkeypatch):
-    pytest.importorskip('skimage', reason='the sample clip needs scikit-image: pip install -r requirements_demo.txt')
+    pytest.importorskip('skimage', reason='the sample clip needs scikit-image: pip install -r requirements/demo.txt')
     monkeypatch.syspath_prepend(ROOT / 'demo')
     from sample_clip import SIZE, frame_at, read_astronaut
     network, rec = load_network(), [None] * 4

@@ -175,9 +175,9 @@ def test_mamba_ssm_on_gpu():
 
 def test_missing_mamba_names_the_install_line(monkeypatch):
     monkeypatch.setattr(module, 'mamba_kernel', lambda: None)
-    with pytest.raises(RuntimeError, match='pip install --no-build-isolation -r requirements_mamba.txt'):
+    with pytest.raises(RuntimeError, match='pip install --no-build-isolation -r requirements/mamba.txt'):
         check_scan_path('mamba_ssm')
-    with pytest.raises(RuntimeError, match='pip install --no-build-isolation -r requirements_mamba.txt'):
+    with pytest.raises(RuntimeError, match='pip install --no-build-isolation -r requirements/mamba.txt'):
         selective_scan(*draw(), path='mamba_ssm')
     with pytest.raises(ValueError, match='scan path must be one of auto, torch, triton, mamba_ssm, loop, got'):
         check_scan_path('cuda')

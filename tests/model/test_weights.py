@@ -163,5 +163,5 @@ def test_huggingface_round_trip(tmp_path):
 def test_missing_huggingface_names_the_install_line(monkeypatch):
     monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
     monkeypatch.delitem(sys.modules, 'model.huggingface', raising=False)
-    with pytest.raises(RuntimeError, match='pip install -r requirements_hub.txt'):
+    with pytest.raises(RuntimeError, match='pip install -r requirements/hub.txt'):
         import model.huggingface  # noqa: F401

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements_onnx.txt')
-pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements_onnx.txt')
+pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/onnx.txt')
+pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements/onnx.txt')
 
 from evaluation.predict import load_model
 from export.formats import Format
@@ -37,7 +37,7 @@ def last_frame(path) -> np.ndarray:
                                           pytest.param('torch_export', 'static', marks=pytest.mark.slow)])
 def test_converter_with_an_exported_file(exported, tmp_path, capsys, name, shapes):
     if name == 'openvino':
-        pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements_openvino.txt')
+        pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements/openvino.txt')
     path = exported(name, shapes=shapes)[0]
     source = write_clip(tmp_path / 'in.mkv', 6, SIZE)
     ratio = [] if shapes == 'static' else ['--downsample-ratio', RATIO]         # a static file brings its own
@@ -51,7 +51,7 @@ def test_converter_with_an_exported_file(exported, tmp_path, capsys, name, shape
 @pytest.mark.parametrize('name', ['onnx', 'openvino', 'torchscript'])
 def test_dynamic_files_say_what_size_the_weights_are_for(tmp_path, name):
     if name == 'openvino':
-        pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements_openvino.txt')
+        pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements/openvino.txt')
     network, module = reparameterize_model(filled_network()), Format.load(name).module      # a copy
     network.inference_size = 320
     path = tmp_path / f'net{module.SUFFIXES[0]}'
@@ -146,5 +146,5 @@ def test_providers():
 def test_missing_runtime_names_the_install_line(tmp_path, monkeypatch, package, name):
     (tmp_path / name).touch()
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(RuntimeError, match='pip install -r requirements_'):
+    with pytest.raises(RuntimeError, match='pip install -r requirements/'):
         open_exported(tmp_path / name)

@@ -164,21 +164,21 @@ os.kill(os.getpid(), signal.SIGUSR1)
 
 @pytest.mark.skipif(not hasattr(signal, 'SIGUSR1'), reason='needs the signals of Unix')
 def test_signals_are_handled_after_two_openvino_engines():
-    pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements_openvino.txt')
+    pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements/openvino.txt')
     done = subprocess.run([sys.executable, '-c', SIGNAL_AFTER_TWO_ENGINES], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, 'handled\n'), done.stderr
 
 
 def test_missing_openvino_names_the_install_line(network, monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'openvino', None)
-    with pytest.raises(RuntimeError, match='pip install -r requirements_openvino.txt'):
+    with pytest.raises(RuntimeError, match='pip install -r requirements/openvino.txt'):
         Matter(network, engine='openvino')
 
 
 @pytest.mark.parametrize('engine', ['torch', 'openvino'])
 def test_automatic_ratio_aims_at_the_size_that_the_weights_are_for(engine):
     if engine == 'openvino':
-        pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements_openvino.txt')
+        pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements/openvino.txt')
     network = MattingNetwork()
     assert Matter(network, engine=engine).ratio_for(1920, 1080) == 512 / 1920
     network.inference_size = 384

@@ -44,7 +44,7 @@ class Shown:
 
 
 def require_browser() -> None:
-    pytest.importorskip('playwright', reason='needs playwright: pip install -r requirements_browser_test.txt')
+    pytest.importorskip('playwright', reason='needs playwright: pip install -r requirements/browser_test.txt')
     if CHROMIUM is None:
         pytest.skip('needs chromium on the PATH')
     if not (WEB / 'vendor').is_dir():

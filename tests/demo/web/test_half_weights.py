@@ -5,8 +5,8 @@ import pytest
 
 from . import browser  # noqa: F401  (makes demo/web importable)
 
-onnx = pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements_web_demo.txt')
-runtime = pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements_web_demo.txt')
+onnx = pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/web_demo.txt')
+runtime = pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements/web_demo.txt')
 
 
 def adding(weight: np.ndarray) -> onnx.ModelProto:

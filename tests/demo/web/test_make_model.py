@@ -11,9 +11,9 @@ from model.weights import save_network
 
 from . import browser  # noqa: F401  (makes demo/web importable)
 
-pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements_web_demo.txt')
-pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements_web_demo.txt')
-pytest.importorskip('skimage', reason='needs scikit-image: pip install -r requirements_web_demo.txt')
+pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/web_demo.txt')
+pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements/web_demo.txt')
+pytest.importorskip('skimage', reason='needs scikit-image: pip install -r requirements/web_demo.txt')
 
 
 @pytest.fixture

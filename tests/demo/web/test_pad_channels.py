@@ -5,8 +5,8 @@ import pytest
 
 from . import browser  # noqa: F401  (makes demo/web importable)
 
-onnx = pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements_web_demo.txt')
-runtime = pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements_web_demo.txt')
+onnx = pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/web_demo.txt')
+runtime = pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements/web_demo.txt')
 make = onnx.helper.make_tensor_value_info
 INPUTS = {'a': (1, 4, 6, 5), 'b': (1, 3, 6, 5)}
 

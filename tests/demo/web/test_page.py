@@ -41,8 +41,8 @@ def network(request):
 @pytest.fixture(scope='module')
 def url(network, tmp_path_factory):
     """The page with a model of this network."""
-    pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements_web_demo.txt')
-    pytest.importorskip('skimage', reason='needs scikit-image: pip install -r requirements_web_demo.txt')
+    pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/web_demo.txt')
+    pytest.importorskip('skimage', reason='needs scikit-image: pip install -r requirements/web_demo.txt')
     folder = tmp_path_factory.mktemp('page')
     for name in ('index.html', 'style.css', 'icon.svg', 'js', 'vendor'):
         (folder / name).symlink_to(WEB / name)
