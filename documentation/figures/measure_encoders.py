@@ -1,21 +1,18 @@
 """Print the table of encoders in model.md, measured in one run on one CPU thread.
 
-    python documentation/measure_encoders.py
+    python -m documentation.figures.measure_encoders
 
 Merged where that applies. The encoders take turns, and of every encoder's processor times the smallest counts, so that
 other programs on the machine disturb ratios little.
 """
 
-import sys
 import time
 from argparse import ArgumentParser
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from model import ENCODERS, MattingNetwork, reparameterize_model
 
 REFERENCE = 'mobilenetv3'

@@ -1,7 +1,7 @@
 """Draw documentation/img/gradio_page.jpg: the Gradio page after a run of the sample clip.
 
     pip install -r requirements/gradio.txt -r requirements/demo.txt -r requirements/browser_test.txt
-    python documentation/draw_page.py CHECKPOINT                    # needs a chromium on the PATH
+    python -m documentation.figures.draw_page CHECKPOINT                    # needs a chromium on the PATH
 """
 
 import shutil
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PORT = 7861
 SIZE = 1280, 1180              # [px]
 PATIENCE = 600_000             # [ms]

@@ -1,6 +1,6 @@
 """Draw documentation/img/limits_size.jpg: one small person, matted at three sizes inside the network.
 
-    python documentation/draw_limits.py CHECKPOINT
+    python -m documentation.figures.draw_limits CHECKPOINT
 """
 
 import sys
@@ -9,16 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / 'demo')]
+from demo.sample_clip import read_astronaut, scene
+from model.weights import load_network
+from video.matter import Matter
+from video.preview import label_strip, tile
+from video.render import Renderer
 
-from sample_clip import read_astronaut, scene  # noqa: E402
-
-from model.weights import load_network  # noqa: E402
-from video.matter import Matter  # noqa: E402
-from video.preview import label_strip, tile  # noqa: E402
-from video.render import Renderer  # noqa: E402
-
+PICTURE = Path(__file__).resolve().parents[1] / 'img' / 'limits_size.jpg'
 FRAME = 1920, 1080            # [px]
 PERSON_HEIGHT = 300           # [px]
 SIDES = (192, 512, 1024)      # [px] long side inside the network
@@ -47,9 +44,8 @@ def main() -> None:
             prediction = matter.predict([frame])[0]
         alpha = Renderer([('alpha', 8)])(prediction, frames[-1])['alpha', 8]
         columns.append(np.vstack([label_strip(f'--inference-size {side}'), tile(alpha[crop])]))
-    path = ROOT / 'documentation' / 'img' / 'limits_size.jpg'
-    cv2.imwrite(str(path), np.hstack(columns)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    print(f'wrote {path}')
+    cv2.imwrite(str(PICTURE), np.hstack(columns)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    print(f'wrote {PICTURE}')
 
 
 if __name__ == '__main__':

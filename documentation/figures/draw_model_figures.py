@@ -1,6 +1,6 @@
 """Draw the two figures of model.md (optional extra: pip install -r requirements/docs.txt).
 
-    python documentation/draw_model_figures.py
+    python -m documentation.figures.draw_model_figures
 
 The speed figure reads the table in model.md, so the two cannot disagree.
 """
@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-HERE = Path(__file__).parent
+PAGES = Path(__file__).resolve().parents[1]
 COLOURS = {'mobilenetv3': '#4c72b0', 'resnet50': '#8c8c8c', 'mobileone': '#dd8452', 'mamba': '#55a868',
            'unireplknet': '#c44e52'}
 ROW = re.compile(r'\| `(?P<variant>\w+)` \| [\d.]+ / (?P<parameters>[\d.]+) \| [\d.]+ \| [\d.]+ \| \d+ '
@@ -104,5 +104,5 @@ def draw_speed_against_size(table: str, path: Path) -> None:
 
 
 if __name__ == '__main__':
-    draw_architecture(HERE / 'img' / 'architecture.png')
-    draw_speed_against_size((HERE / 'model.md').read_text(), HERE / 'img' / 'speed_against_size.png')
+    draw_architecture(PAGES / 'img' / 'architecture.png')
+    draw_speed_against_size((PAGES / 'model.md').read_text(), PAGES / 'img' / 'speed_against_size.png')

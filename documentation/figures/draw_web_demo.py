@@ -2,7 +2,8 @@
 
     pip install -r requirements/browser_test.txt
     python demo/web/serve.py --setup
-    python documentation/draw_web_demo.py [--output FILE] [--width 1280] [--height 800] [--dark] [--background KIND]
+    python -m documentation.figures.draw_web_demo [--output FILE] [--width 1280] [--height 800] [--dark]
+                                                       [--background KIND]
 
 The model is the one in demo/web/model/ (`python demo/web/serve.py` makes it).
 """
@@ -16,11 +17,10 @@ import threading
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / 'demo'), str(ROOT / 'demo' / 'web')]
+from demo.sample_clip import write_sample_clip
+from demo.web.serve import start_server
 
-from sample_clip import write_sample_clip  # noqa: E402
-from serve import start_server  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 PICTURE = ROOT / 'documentation' / 'img' / 'web_demo.jpg'
 BROWSERS = 'chromium', 'chromium-browser', 'google-chrome'

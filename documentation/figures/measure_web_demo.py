@@ -1,8 +1,9 @@
 """Speed of the browser demo in headless Chromium, on the demo clip at a chosen size.
 
-    python documentation/measure_web_demo.py [--width 1280 --height 720] [--engine wasm] [--threads N] [--frames 20]
+    python -m documentation.figures.measure_web_demo [--width 1280 --height 720] [--engine wasm] [--threads N]
+                                                          [--frames 20]
 
-Needs what documentation/draw_web_demo.py needs.
+Needs what documentation.figures.draw_web_demo needs.
 """
 
 import argparse
@@ -14,8 +15,9 @@ from pathlib import Path
 import av
 import cv2
 
-from draw_web_demo import opened_page, until  # isort: skip
-from sample_clip import sample_frames  # isort: skip
+from demo.sample_clip import sample_frames
+
+from .draw_web_demo import opened_page, until
 
 WARM_UP = 3
 
