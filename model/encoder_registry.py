@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import nn
 
 from .decoder import RecurrentDecoder
+from .efficientnet import EfficientNetLite0Encoder
 from .large_kernel_decoder import LargeKernelDecoder
 from .mobilenetv3 import MobileNetV3LargeEncoder
 from .mobileone import MobileOneEncoder
@@ -44,6 +45,7 @@ WIDE = (128, 64, 32, 16)
 ENCODERS: dict[str, EncoderSpec] = {
     'mobilenetv3': EncoderSpec(MobileNetV3LargeEncoder, (16, 24, 40, 960), 128, LIGHT),
     'resnet50': EncoderSpec(ResNet50Encoder, (64, 256, 512, 2048), 256, WIDE),
+    'efficientnet_lite0': EncoderSpec(EfficientNetLite0Encoder, (16, 24, 40, 432), 128, LIGHT),
     'mobileone': EncoderSpec(partial(MobileOneEncoder, 's0'), (48, 48, 128, 256), 128, LIGHT),
     'mobileone_s1': EncoderSpec(partial(MobileOneEncoder, 's1'), (64, 96, 192, 512), 128, MEDIUM),
     'mobileone_s2': EncoderSpec(partial(MobileOneEncoder, 's2'), (64, 96, 256, 640), 128, MEDIUM),
