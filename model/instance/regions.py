@@ -1,0 +1,88 @@
+"""Where alpha is uncertain, widened by ellipses, and the boxes around such regions. Everything stays on its device."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+UNSURE = 1 / 255        # alpha strictly between this and 1 minus this is uncertain
+REGION_WIDTH = 15       # [px] ellipses: of the detail region, and of both steps of the fusion in evaluation
+FUSION_WIDTHS = (13, 7)
+
+
+@lru_cache(maxsize=64)
+def ellipse(width: int) -> Tensor:
+    """(width, width) of 0 and 1: the filled ellipse that OpenCV draws for `MORPH_ELLIPSE`."""
+    half = width // 2
+    kernel = torch.zeros(width, width)
+    for row in range(width):
+        dy = row - half
+        if abs(dy) > half or half == 0:
+            kernel[row, half] = 1
+            continue
+        dx = round(half * (1 - dy * dy / half ** 2) ** 0.5)
+        kernel[row, max(half - dx, 0):min(half + dx + 1, width)] = 1
+    return kernel
+
+
+def dilate(msk: Tensor, width: int) -> Tensor:
+    """(..., H, W) of 0 and 1, widened by the ellipse as OpenCV does; float32."""
+    before, after = width // 2, width - 1 - width // 2
+    flat = F.pad(msk.float().reshape(-1, 1, *msk.shape[-2:]), (before, after, before, after))
+    kernel = ellipse(width).to(flat.device)
+    return (F.conv2d(flat, kernel[None, None]) > 0.5).float().reshape(msk.shape)
+
+
+def dilate_each(msk: Tensor, widths: Tensor) -> Tensor:
+    """As `dilate`, with a width of its own for each map.
+
+    Args:
+        msk: (K, H, W) of 0 and 1.
+        widths: (K,) integers on the CPU.
+    """
+    largest = int(widths.max())
+    centre = largest // 2
+    kernels = torch.zeros(len(msk), 1, largest, largest)
+    for kernel, width in zip(kernels, widths.tolist()):
+        start = centre - width // 2         # the anchors coincide
+        kernel[0, start:start + width, start:start + width] = ellipse(width)
+    flat = F.pad(msk.float(), (centre, largest - 1 - centre, centre, largest - 1 - centre))
+    return (F.conv2d(flat[None], kernels.to(msk.device), groups=len(msk))[0] > 0.5).float()
+
+
+def uncertain(pha: Tensor, inclusive: bool = False) -> Tensor:
+    """1 where alpha is neither nearly 0 nor nearly 1, else 0; same shape, float32."""
+    if inclusive:
+        return ((pha >= UNSURE) & (pha <= 1 - UNSURE)).float()
+    return ((pha > UNSURE) & (pha < 1 - UNSURE)).float()
+
+
+def bounds(msk: Tensor) -> list[tuple[int, int, int, int] | None]:
+    """(top, bottom, left, right), ends exclusive, of the ones of each (K, H, W) map; None where there are none.
+
+    All maps together cost one wait for the device.
+    """
+    K, H, W = msk.shape
+    if K == 0:
+        return []
+    ys, xs = torch.arange(H, device=msk.device), torch.arange(W, device=msk.device)
+    rows, columns = msk.amax(2) > 0, msk.amax(1) > 0
+    found = torch.stack([torch.where(rows, ys, H).amin(1), torch.where(rows, ys, -1).amax(1) + 1,
+                         torch.where(columns, xs, W).amin(1), torch.where(columns, xs, -1).amax(1) + 1], 1)
+    return [tuple(box) if box[1] else None for box in found.tolist()]
+
+
+def keep_near(pha: Tensor, threshold: float = 0.1, margin: int = 30) -> Tensor:
+    """1 inside the box of alpha above the threshold, enlarged by the margin [px]; shape of (..., H, W) alpha.
+
+    Alpha is averaged over 7x7 pixels first, so that specks do not stretch the box.
+    """
+    H, W = pha.shape[-2:]
+    flat = F.avg_pool2d(pha.reshape(-1, 1, H, W), 7, 1, 3, count_include_pad=False)[:, 0]
+    keep = torch.zeros_like(flat)
+    for map_, box in zip(keep, bounds((flat > threshold).float())):
+        if box is not None:
+            top, bottom, left, right = box
+            map_[max(top - margin, 0):bottom + margin, max(left - margin, 0):right + margin] = 1
+    return keep.reshape(pha.shape)
