@@ -8,11 +8,12 @@ Paper: Robust High-Resolution Video Matting with Temporal Guidance, arXiv 2108.1
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 
 import torch
+from torch import nn
 
 from dataset import (
     data_paths,
@@ -25,17 +26,20 @@ from model import ENCODERS, REFINERS, MattingNetwork
 from model.weights import load_network
 from train_config import PRESETS, STAGES, Preset, StageConfig, add_flags, resolve
 from train_loss import LossWeights, matting_loss, segmentation_loss
-from training import distributed
-from training.checkpoint import Checkpoints, SaveError, read_state
+from train_passes import MattingMeasure, MattingPass, Preparation, SegmentationPass, learning_rates
+from training import command, distributed
+from training.checkpoint import Checkpoints, read_state
+from training.clips import ClipNetwork
+from training.clock import Epochs
 from training.distributed import Ranks
-from training.loop import AUTOCAST, Losses, Streams, Trainer
-from training.memory import estimate
-from training.optimization import Diverged
+from training.loop import AUTOCAST, Run, Trainer
+from training.memory import Probe, estimate
+from training.optimization import Optimization
+from training.passes import Pass, Terms
 from training.sampler import Stream
-from training.signals import EXIT_REQUEUE
 from training.validation import ValidationSet
 
-BAD_INPUT = (ValueError, OSError, RuntimeError)  # of set-up: values, files, downloads, missing packages
+IDENTITY = ('model_variant', 'refiner', 'optimizer')     # settings that a run and its state share
 
 
 def parser_of(preset: Preset, name: str) -> ArgumentParser:
@@ -54,22 +58,12 @@ def main(preset_name: str = 'train', arguments: Sequence[str] | None = None) -> 
     preset = PRESETS[preset_name]
     flags = vars(parser_of(preset, preset_name).parse_args(arguments))
     stage, dry_run = flags.pop('stage'), flags.pop('dry_run')
-    try:
+
+    def prepared() -> Trainer:
         config = resolve(preset, stage, flags)
-        ranks = distributed.start(config.device, config.distributed_addr, config.distributed_port)
-        trainer = build(config, ranks)
-        if ranks.is_main:
-            print(description(trainer, config, dry_run))
-    except BAD_INPUT as error:
-        print(f'{preset_name}.py: {error}', file=sys.stderr)
-        return 2
-    try:
-        return 0 if dry_run or trainer.train() else EXIT_REQUEUE
-    except (Diverged, SaveError) as error:
-        print(f'{preset_name}.py: {error}', file=sys.stderr)
-        return 1
-    finally:
-        distributed.stop()
+        return build(config, distributed.start(config.device, config.distributed_addr, config.distributed_port))
+
+    return command.run(f'{preset_name}.py', prepared, partial(description, memory=dry_run), dry_run)
 
 
 def build(config: StageConfig, ranks: Ranks) -> Trainer:
@@ -79,20 +73,22 @@ def build(config: StageConfig, ranks: Ranks) -> Trainer:
     precision = resolve_precision(config, ranks.device)
     checkpoints = Checkpoints(config.checkpoint_dir, config.keep_states)
     state = saved_state(config, checkpoints)
-    streams, validation = build_data(config, ranks)
+    weights = LossWeights(gradient=config.gradient_weight, composition=config.composition_weight,
+                          perceptual=config.perceptual_weight)
+    loss = partial(matting_loss, weights=weights)
+    passes, validation = build_passes(config, ranks, loss)
     torch.manual_seed(config.seed)                               # parts without pretrained weights start at random
     network = build_network(config, load=state is None and ranks.is_main).to(ranks.device)
     if config.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    weights = LossWeights(gradient=config.gradient_weight, composition=config.composition_weight,
-                          perceptual=config.perceptual_weight)
-    trainer = Trainer(network, config, streams, Losses(partial(matting_loss, weights=weights), segmentation_loss),
-                      random_crop, ranks, precision, checkpoints, validation)
-    if state is not None:
-        changes = trainer.load_state_dict(state)
-        if ranks.is_main:
-            print(f'resumed at epoch {trainer.epoch}, step {trainer.step}'
-                  + (f'; settings that changed: {", ".join(changes)}' if changes else ''))
+    module = ranks.wrap(ClipNetwork(network, config.checkpoint_frames), config.compile)
+    clock = Epochs(passes[0].stream, config.epoch_start, config.epoch_end, config.epoch_steps, config.accumulate,
+                   config.checkpoint_save_interval)
+    run = Run(checkpoints, config.log_dir, ranks, Optimization.of(config, learning_rates(config)), precision,
+              config.seed, config.accumulate, config.log_train_loss_interval, config.log_train_images_interval,
+              not config.disable_progress_bar, asdict(config), IDENTITY)
+    trainer = Trainer(network, module, passes, clock, run, validation)
+    trainer.resume(state)
     return trainer
 
 
@@ -124,8 +120,9 @@ def build_network(config: StageConfig, load: bool) -> MattingNetwork:
     return MattingNetwork(config.model_variant, config.refiner, pretrained_backbone=load and config.pretrained_backbone)
 
 
-def build_data(config: StageConfig, ranks: Ranks) -> tuple[Streams, dict[str, ValidationSet]]:
-    """Loaders of every pass that is on.
+def build_passes(config: StageConfig, ranks: Ranks, loss: Callable[..., Terms]) \
+        -> tuple[list[Pass], dict[str, ValidationSet]]:
+    """Every pass that is on, with its loader, in the order of an iteration; and what is validated.
 
     Raises:
         FileNotFoundError: a set is missing; the message says how it should lie.
@@ -142,29 +139,45 @@ def build_data(config: StageConfig, ranks: Ranks) -> tuple[Streams, dict[str, Va
     # frames of a segmentation pass are as many with images as with video
     batch_sizes = {'seg_image': config.batch_size_per_gpu * config.seq_length_lr}
     workers = max(1, config.num_workers // len(datasets)) if config.num_workers else 0
-    streams = Streams(**{name: Stream(dataset, batch_sizes.get(name, config.batch_size_per_gpu), workers, ranks.rank,
-                                      ranks.world, config.seed, pin_memory=ranks.device.type == 'cuda')
-                         for name, dataset in datasets.items()})
-    if config.disable_validation:
-        return streams, {}
+    streams = {name: Stream(dataset, batch_sizes.get(name, config.batch_size_per_gpu), workers, ranks.rank,
+                            ranks.world, config.seed, pin_memory=ranks.device.type == 'cuda')
+               for name, dataset in datasets.items()}
+    prepare = Preparation(random_crop, config.crop_height, config.channels_last)
     ratios = {'lr': 1., 'hr': config.downsample_ratio}
-    validation = {tag: ValidationSet(matting_dataset(config.dataset, 'valid', paths, *size, seed=config.seed),
-                                     ratios[tag], workers, config.validation_clips) for tag, size in sizes.items()}
-    return streams, validation
+    passes: list[Pass] = [MattingPass(tag, streams[f'matting_{tag}'], loss, prepare, ratios[tag]) for tag in sizes]
+    passes += [SegmentationPass(name, streams[name], segmentation_loss, prepare, turn)
+               for turn, name in enumerate(('seg_video', 'seg_image')) if name in streams]
+    if config.disable_validation:
+        return passes, {}
+    valid = {tag: matting_dataset(config.dataset, 'valid', paths, *size, seed=config.seed)
+             for tag, size in sizes.items()}
+    return passes, {tag: ValidationSet(dataset, MattingMeasure(loss, dataset.has_foreground, ratios[tag]), workers,
+                                       config.validation_clips) for tag, dataset in valid.items()}
 
 
-def description(trainer: Trainer, config: StageConfig, memory: bool) -> str:
+def memory_needs(network: nn.Module, config: StageConfig, precision: str) -> dict[str, float]:
+    """[GiB] by what needs it."""
+    passes = {'lr': (config.resolution_lr, config.seq_length_lr, 1.)}
+    if config.train_hr:
+        passes['hr'] = (config.resolution_hr, config.seq_length_hr, config.downsample_ratio)
+    probes = {name: Probe(side, min(frames, config.checkpoint_frames or frames), config.batch_size_per_gpu, ratio,
+                          {'downsample_ratio': ratio}) for name, (side, frames, ratio) in passes.items()}
+    return estimate(network, probes, AUTOCAST[precision], averaged=config.ema > 0)
+
+
+def description(trainer: Trainer, memory: bool = False) -> str:
     """The run in words: settings, data, and what it will need."""
+    config = StageConfig(**trainer.run.settings)
     lines = [f'  {name} = {value}' for name, value in asdict(config).items()] + [
         f'network: {trainer.network.describe()}',
-        f'ranks: {trainer.ranks.world} on {trainer.ranks.device.type}, precision {trainer.precision}']
-    lines += [f'{name}: {len(stream.dataset)} items, batches of {stream.sampler.batch_size} per rank, '
-              f'{stream.num_workers} workers' for name, stream in trainer.streams.present().items()]
+        f'ranks: {trainer.ranks.world} on {trainer.ranks.device.type}, precision {trainer.run.precision}']
+    lines += [f'{name}: {len(own.stream.dataset)} items, batches of {own.stream.sampler.batch_size} per rank, '
+              f'{own.stream.num_workers} workers' for name, own in trainer.passes.items()]
     lines += [f'validation {name}: {len(valid.indices())} of {len(valid.dataset)} clips, ratio '
-              f'{valid.downsample_ratio:g}' for name, valid in trainer.validation.items()]
-    lines.append(f'steps per epoch: {trainer.epoch_length()}, epochs {trainer.epoch}..{config.epoch_end - 1}')
+              f'{valid.measure.downsample_ratio:g}' for name, valid in trainer.validation.items()]
+    lines.append(f'steps per epoch: {trainer.clock.length}, epochs {trainer.clock.epoch}..{config.epoch_end - 1}')
     if memory:
-        needs = estimate(trainer.network, config, AUTOCAST[trainer.precision])
+        needs = memory_needs(trainer.network, config, trainer.run.precision)
         lines += [f'memory, {name}: {value:.2f} GiB' for name, value in needs.items()]
     return '\n'.join(lines)
 

@@ -30,6 +30,7 @@ from model.coarse_head import add_coarse_head, coarse_pass, pool_quarter, withou
 from model.weights import load_network
 from train_config import add_flags, setting
 from train_loss import LossWeights, matting_loss, segmentation_loss
+from train_passes import learning_rates
 from training.checkpoint import Checkpoints, SaveError
 from training.clips import channels_last
 from training.dilated import split_dilation
@@ -37,7 +38,8 @@ from training.distributed import Ranks
 from training.log import Log, Meter
 from training.loop import AUTOCAST
 from training.metrics import alpha_metrics
-from training.optimization import Diverged, Terms, Updater
+from training.optimization import Diverged, Optimization, Updater
+from training.passes import Terms
 from training.signals import EXIT_REQUEUE, StopRequest
 from video.matter import cpu_has_bfloat16
 
@@ -126,7 +128,8 @@ class PhotoTrainer:
         self.network, self.config, self.composers, self.valid = network, config, composers, valid
         self.device, self.checkpoints = device, checkpoints
         self.phases = PRESETS[config.preset]
-        self.updater = Updater(network, network, config, Ranks(0, 1, device), config.precision)
+        optimization = Optimization.of(config, learning_rates(config))
+        self.updater = Updater(network, network, optimization, Ranks(0, 1, device), config.precision)
         self.step, self.elapsed = 0, 0.   # elapsed [s]
         self.phase_steps: dict[int, int] = {}   # of the phase it is in: updates done
         self.pool, self.ahead = ThreadPoolExecutor(1), {}

@@ -15,9 +15,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from dataset.synthetic import write_tree
-from train import BAD_INPUT, build
+from train import build
 from train_config import PRECISIONS, PRESETS, StageConfig, add_flags, resolve
 from training import distributed
+from training.command import BAD_INPUT
 from training.loop import Trainer
 
 
@@ -60,14 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def timed(trainer: Trainer, steps: int) -> dict[str, float]:
     trainer.network.train()
-    trainer.meter.reset(trainer.streams.waited())
+    trainer.meter.reset(trainer.waited())
     started = time.perf_counter()
     for _ in range(steps):
-        if len(trainer.streams.matting_lr) == 0:
-            trainer.streams.matting_lr.begin(trainer.streams.matting_lr.epoch + 1)
+        if trainer.clock.pauses:
+            trainer.clock.go_on()
         trainer.iterate()                                    # ends with a value on the host: nothing is left running
         trainer.step += 1
-    return {'seconds': (time.perf_counter() - started) / steps, **trainer.meter.read(trainer.streams.waited())}
+        trainer.clock.tick(0.)
+    return {'seconds': (time.perf_counter() - started) / steps, **trainer.meter.read(trainer.waited())}
 
 
 def report(rates: dict[str, list[dict[str, float]]], world: int) -> None:

@@ -30,10 +30,11 @@ class Checkpoints:
     Args:
         folder: created when missing.
         keep_states: newest full states that are kept.
+        flag: of the command that names the folder, for messages.
     """
 
-    def __init__(self, folder: str | Path, keep_states: int = 2):
-        self.folder, self.keep_states = Path(folder), keep_states
+    def __init__(self, folder: str | Path, keep_states: int = 2, flag: str = '--checkpoint-dir'):
+        self.folder, self.keep_states, self.flag = Path(folder), keep_states, flag
 
     def states(self) -> list[Path]:
         """Full states, oldest first."""
@@ -84,7 +85,7 @@ class Checkpoints:
                 print(f'{error}; trying the state before it')
         if paths:
             raise ValueError(f'all {len(paths)} states in {self.folder} are damaged: start from the last epoch-N.pth '
-                             'with --checkpoint, in another --checkpoint-dir')
+                             f'with --checkpoint, in another {self.flag}')
         return None
 
 

@@ -12,10 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 
 class ClipNetwork(nn.Module):
-    """The heads of a recurrent network for a clip; recurrent states start at None and stay inside.
+    """The heads of a recurrent network for a clip; recurrent states start empty and stay inside.
 
     Args:
-        network: answers `*heads, *rec = network(src, *rec, downsample_ratio=..., segmentation_pass=...)`.
+        network: answers `*heads, *rec = network(src, *rec, **arguments)`, without `rec` for the first frames.
         checkpoint_frames: keep activations of the pieces' borders alone and compute those inside a second time in the
             backward pass; 0 keeps all. Batch statistics are then those of a piece, not of the clip.
     """
@@ -24,16 +24,14 @@ class ClipNetwork(nn.Module):
         super().__init__()
         self.network, self.checkpoint_frames = network, checkpoint_frames
 
-    def forward(self, src: Tensor, downsample_ratio: float = 1., segmentation: bool = False) -> list[Tensor]:
-        """(B, T, 3, H, W) -> [fgr (B, T, 3, H, W), pha (B, T, 1, H, W)], or [logits (B, T, 1, H, W)]."""
-        heads = 1 if segmentation else 2
+    def forward(self, src: Tensor, heads: int = 2, **arguments) -> list[Tensor]:
+        """(B, T, C, H, W) -> the first `heads` outputs, each (B, T, ...)."""
         frames = self.checkpoint_frames
         if frames == 0 or frames >= src.size(1):
-            return self.network(src, downsample_ratio=downsample_ratio, segmentation_pass=segmentation)[:heads]
+            return self.network(src, **arguments)[:heads]
         pieces, rec = [], []
         for piece in src.split(frames, dim=1):
-            output = checkpoint(self.network, piece, *rec, downsample_ratio=downsample_ratio,
-                                segmentation_pass=segmentation, use_reentrant=False, context_fn=self._contexts)
+            output = checkpoint(self.network, piece, *rec, use_reentrant=False, context_fn=self._contexts, **arguments)
             pieces.append(output[:heads])
             rec = output[heads:]
         return [torch.cat(head, dim=1) for head in zip(*pieces)]

@@ -23,12 +23,14 @@ class Ema:
         return self.network.state_dict().items()
 
     @torch.no_grad()
-    def update(self) -> None:
+    def update(self, age: int | None = None) -> None:
+        """After an iteration; an average of that `age` [iterations] is a short one at first."""
         if self.decay == 0:
             return
+        decay = self.decay if age is None else min(self.decay, (1 + age) / (10 + age))
         for name, value in self._current():
             if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - self.decay)
+                self.average[name].lerp_(value, 1 - decay)
             else:
                 self.average[name].copy_(value)
 

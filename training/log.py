@@ -67,17 +67,18 @@ class Log:
             frames.append(small.expand(-1, 3, -1, -1))
         self._board.add_image(name, make_grid(torch.cat(frames), nrow=frames[0].size(0)), step)
 
-    def begin_epoch(self, epoch: int, done: int, total: int) -> None:
-        if self.progress:
-            self._bar = tqdm(total=total, initial=done, desc=f'epoch {epoch}', dynamic_ncols=True)
+    def show(self, description: str, done: float, total: float, unit: str, loss: float | None = None) -> None:
+        """Move the progress bar; another description or total begins a new one."""
+        if not self.progress:
+            return
+        if self._bar is None or (self._bar.desc, self._bar.total) != (f'{description}: ', total):
+            self._end_bar()
+            self._bar = tqdm(total=total, initial=done, desc=description, unit=unit, dynamic_ncols=True)
+        self._bar.update(done - self._bar.n)
+        if loss is not None:
+            self._bar.set_postfix(loss=f'{loss:.4f}')
 
-    def advance(self, loss: float | None) -> None:
-        if self._bar is not None:
-            self._bar.update()
-            if loss is not None:
-                self._bar.set_postfix(loss=f'{loss:.4f}')
-
-    def end_epoch(self) -> None:
+    def _end_bar(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -87,7 +88,7 @@ class Log:
             tqdm.write(text)
 
     def close(self) -> None:
-        self.end_epoch()
+        self._end_bar()
         if self.active:
             self._board.close()
             self._file.close()

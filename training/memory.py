@@ -1,13 +1,32 @@
 """How much memory a run will need, before it starts."""
 
 import copy
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 GIB = 2 ** 30
 PROBE_SIDE = 64  # [px] inside the network
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a pass gives the network.
+
+    Args:
+        side: of its square frames [px]. frames: kept for the backward pass at once. clips: in a batch.
+        ratio: side inside the network / side.
+        arguments: of the call.
+    """
+
+    side: int
+    frames: int
+    clips: int = 1
+    ratio: float = 1.
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
 
 def saved_bytes(module: nn.Module, src: Tensor, autocast: AbstractContextManager, **arguments) -> int:
@@ -27,25 +46,21 @@ def saved_bytes(module: nn.Module, src: Tensor, autocast: AbstractContextManager
     return sum(storages.values())
 
 
-def estimate(network: nn.Module, config, precision_dtype: torch.dtype) -> dict[str, float]:
+def estimate(network: nn.Module, passes: Mapping[str, Probe], precision_dtype: torch.dtype,
+             averaged: bool = False) -> dict[str, float]:
     """[GiB] by what needs it, measured on a small clip on the CPU and scaled by pixels and frames.
 
     A GPU adds its context and the workspaces of its libraries, about 1 GiB.
     """
     probe = copy.deepcopy(network).cpu().train()
     weights = sum(p.numel() for p in probe.parameters()) * 4 / GIB
-    copies = 5 if config.ema else 4                       # weights, gradients, two moments of Adam, average
+    copies = 5 if averaged else 4                         # weights, gradients, two moments of Adam, average
     numbers = {'weights, gradients, optimizer': weights * copies}
-    passes = {'lr': (config.resolution_lr, config.seq_length_lr, 1.)}
-    if config.train_hr:
-        passes['hr'] = (config.resolution_hr, config.seq_length_hr, config.downsample_ratio)
-    for name, (side, frames, ratio) in passes.items():
-        small = round(PROBE_SIDE / ratio)
+    for name, own in passes.items():
+        small = round(PROBE_SIDE / own.ratio)
         autocast = torch.autocast('cpu', precision_dtype, enabled=precision_dtype != torch.float32)
-        kept = saved_bytes(probe, torch.rand(1, 2, 3, small, small), autocast, downsample_ratio=ratio)
-        if config.checkpoint_frames:
-            frames = min(frames, config.checkpoint_frames)
-        scale = (side / small) ** 2 * frames / 2 * config.batch_size_per_gpu
+        kept = saved_bytes(probe, torch.rand(1, 2, 3, small, small), autocast, **own.arguments)
+        scale = (own.side / small) ** 2 * own.frames / 2 * own.clips
         numbers[f'activations of the {name} pass'] = kept * scale / GIB
     numbers['peak'] = numbers['weights, gradients, optimizer'] + max(v for k, v in numbers.items() if 'pass' in k)
     return numbers

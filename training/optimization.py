@@ -1,26 +1,61 @@
 """One update: gradients of some clips, guarded against values that are not finite, then a step of the optimizer."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, fields
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .distributed import Ranks
 from .ema import Ema
-
-# child of the network -> whose learning rate it takes
-GROUPS = {'backbone': 'backbone', 'aspp': 'aspp', 'decoder': 'decoder', 'project_mat': 'decoder',
-          'project_seg': 'decoder', 'coarse': 'decoder', 'refiner': 'refiner'}
-Terms = dict[str, Tensor]
+from .passes import Terms
 
 
 class Diverged(RuntimeError):
     """Too many updates in a row were not finite."""
 
 
-def build_optimizer(network: nn.Module, config) -> torch.optim.Optimizer:
+@dataclass(frozen=True)
+class Optimization:
+    """How weights are updated.
+
+    Args:
+        rates: part of the network (the name of a child) -> its learning rate before the schedule.
+        optimizer: 'adam' or 'adamw'.
+        untouched: 'skip' or 'zero', see `Updater`.
+        schedule: 'constant', or 'cosine' to zero over the run.
+        warmup_steps: iterations of linear warm-up.
+        clip_gradient: largest gradient norm; 0: no clipping.
+        ema: decay per iteration of averaged weights; 0: none.
+        nonfinite_limit: skipped updates in a row that end the run.
+    """
+
+    rates: Mapping[str, float]
+    optimizer: str = 'adam'
+    weight_decay: float = 0.
+    adam_eps: float = 1e-8
+    untouched: str = 'skip'
+    schedule: str = 'constant'
+    warmup_steps: int = 0
+    clip_gradient: float = 0.
+    ema: float = 0.
+    nonfinite_limit: int = 20
+
+    @classmethod
+    def of(cls, config, rates: Mapping[str, float]) -> 'Optimization':
+        """From the settings of a run that have the same names; those it lacks keep their defaults."""
+        names = {item.name for item in fields(cls)} - {'rates'}
+        return cls(rates, **{name: getattr(config, name) for name in names if hasattr(config, name)})
+
+    def factor(self, progress: float, step: int) -> float:
+        """Share of each learning rate; a function of the place in the run, so there is no state to save."""
+        factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.schedule == 'cosine' else 1.
+        return factor * min(1., (step + 1) / self.warmup_steps) if self.warmup_steps else factor
+
+
+def build_optimizer(network: nn.Module, settings: Optimization) -> torch.optim.Optimizer:
     """Adam or AdamW with one group per part of the network.
 
     Raises:
@@ -29,29 +64,20 @@ def build_optimizer(network: nn.Module, config) -> torch.optim.Optimizer:
     groups = []
     for name, child in network.named_children():
         parameters = list(child.parameters())
-        if parameters and name not in GROUPS:
-            raise ValueError(f'network part {name!r} has no learning rate, known parts: {", ".join(GROUPS)}')
+        if parameters and name not in settings.rates:
+            raise ValueError(f'network part {name!r} has no learning rate, known parts: {", ".join(settings.rates)}')
         if parameters:
-            rate = getattr(config, f'learning_rate_{GROUPS[name]}')
+            rate = settings.rates[name]
             groups.append({'params': parameters, 'lr': rate, 'initial_lr': rate, 'name': name})
-    kind = torch.optim.AdamW if config.optimizer == 'adamw' else torch.optim.Adam
-    return kind(groups, eps=config.adam_eps, weight_decay=config.weight_decay)
-
-
-def rate_factor(config, epoch: int, step: int) -> float:
-    """Share of each group's learning rate; a function of the place in the run, so there is no state to save."""
-    factor = 1.
-    if config.schedule == 'cosine':
-        progress = (epoch - config.epoch_start) / (config.epoch_end - config.epoch_start)
-        factor = 0.5 * (1 + math.cos(math.pi * progress))
-    return factor * min(1., (step + 1) / config.warmup_steps) if config.warmup_steps else factor
+    kind = torch.optim.AdamW if settings.optimizer == 'adamw' else torch.optim.Adam
+    return kind(groups, eps=settings.adam_eps, weight_decay=settings.weight_decay)
 
 
 class Updater:
     """The optimizer and what stands around it.
 
     Parameters that a pass does not use (the refiner at ratio 1, one of the projections) get no gradient. They are left
-    alone; `config.untouched == 'zero'` steps on zeros instead, as the published training did under torch 1.9, where
+    alone; `settings.untouched == 'zero'` steps on zeros instead, as the published training did under torch 1.9, where
     such parameters drift on old momentum.
 
     Args:
@@ -59,18 +85,20 @@ class Updater:
         precision: 'fp16' adds loss scaling.
     """
 
-    def __init__(self, network: nn.Module, module: nn.Module, config, ranks: Ranks, precision: str):
-        self.network, self.module, self.config, self.ranks = network, module, config, ranks
-        self.optimizer = build_optimizer(network, config)
+    def __init__(self, network: nn.Module, module: nn.Module, settings: Optimization, ranks: Ranks,
+                 precision: str):
+        self.network, self.module, self.settings, self.ranks = network, module, settings, ranks
+        self.optimizer = build_optimizer(network, settings)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=precision == 'fp16')
-        self.ema = Ema(network, config.ema)
+        self.ema = Ema(network, settings.ema)
         self.buffers = list(network.buffers())
         self.saved_buffers = [buffer.clone() for buffer in self.buffers]
         self.skipped = self.skipped_in_a_row = 0
         self.gradient_norm = 0.
 
-    def begin_iteration(self, epoch: int, step: int) -> None:
-        factor = rate_factor(self.config, epoch, step)
+    def set_rates(self, progress: float, step: int) -> None:
+        """For iteration `step` of a run of which a share `progress` is done."""
+        factor = self.settings.factor(progress, step)
         for group in self.optimizer.param_groups:
             group['lr'] = group['initial_lr'] * factor
 
@@ -85,7 +113,7 @@ class Updater:
         Returns:
             The terms of the last clip, detached.
         Raises:
-            Diverged: `config.nonfinite_limit` updates in a row were skipped.
+            Diverged: `settings.nonfinite_limit` updates in a row were skipped.
         """
         with torch.no_grad():
             torch._foreach_copy_(self.saved_buffers, self.buffers)
@@ -107,10 +135,10 @@ class Updater:
         scaled = self.scaler.is_enabled()       # the scaler skips infinite gradients itself and lowers its scale
         finite = not self.ranks.any(not (finite and (scaled or math.isfinite(self.gradient_norm))))
         if finite:
-            if self.config.clip_gradient and math.isfinite(self.gradient_norm):
-                nn.utils.clip_grads_with_norm_(parameters, self.config.clip_gradient,
+            if self.settings.clip_gradient and math.isfinite(self.gradient_norm):
+                nn.utils.clip_grads_with_norm_(parameters, self.settings.clip_gradient,
                                                torch.tensor(self.gradient_norm, device=self.ranks.device))
-            if self.config.untouched == 'zero':
+            if self.settings.untouched == 'zero':
                 for parameter in self.optimizer.state:
                     if parameter.grad is None:
                         parameter.grad = torch.zeros_like(parameter)
@@ -126,7 +154,7 @@ class Updater:
     def _count(self, finite: bool, terms: Terms) -> None:
         self.skipped += not finite
         self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
-        if self.skipped_in_a_row >= self.config.nonfinite_limit:
+        if self.skipped_in_a_row >= self.settings.nonfinite_limit:
             values = ', '.join(f'{name} {term.item():.4g}' for name, term in terms.items())
             raise Diverged(f'{self.skipped_in_a_row} updates in a row were not finite (last: {values}, gradient norm '
                            f'{self.gradient_norm:.4g}): lower the learning rates, add --clip-gradient 1 or use '
@@ -141,7 +169,7 @@ class Updater:
         self.optimizer.load_state_dict(state['optimizer'])
         for group, rate in zip(self.optimizer.param_groups, rates):   # a resumed run may be given other rates
             group['initial_lr'] = rate
-            group['eps'], group['weight_decay'] = self.config.adam_eps, self.config.weight_decay
+            group['eps'], group['weight_decay'] = self.settings.adam_eps, self.settings.weight_decay
         if self.scaler.is_enabled() and state['scaler']:
             self.scaler.load_state_dict(state['scaler'])
         self.ema.load_state_dict(state['ema'])

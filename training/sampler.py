@@ -59,6 +59,7 @@ class Stream:
         self.dataset, self.num_workers, self.pin_memory = dataset, num_workers, pin_memory
         self.sampler = ResumableSampler(len(dataset), batch_size, rank, world, seed)
         self.epoch = self.position = 0
+        self.stops = False                  # `take` ends with the epoch
         self.waited = 0.                    # [s] spent waiting for batches
         self._batches: Iterator | None = None
 
@@ -85,8 +86,9 @@ class Stream:
         self.waited += time.perf_counter() - started
         return batch
 
-    def take(self, count: int) -> list:
-        return [next(self) for _ in range(count)]
+    def take(self, count: int, step: int = 0) -> list:
+        """The next batches, whatever the step; fewer at the end of an epoch where the stream stops there."""
+        return [next(self) for _ in range(min(count, len(self)) if self.stops else count)]
 
     def state_dict(self) -> dict[str, int]:
         return {'epoch': self.epoch, 'position': self.position}

@@ -1,65 +1,62 @@
-"""Validation on fixed clips, spread over the ranks, at ratio 1 and through the refiner."""
+"""Validation on fixed clips, spread over the ranks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from .distributed import Ranks
-from .metrics import alpha_metrics
 from .sampler import ignore_signals
 
 Strip = dict[str, Tensor]
+Forward = Callable[..., list[Tensor]]
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Clips of `dataset` at its epoch 0, so they never change."""
+    """Clips of `dataset` at its epoch 0, so they never change.
+
+    Args:
+        dataset: has `set_epoch`.
+        measure: (forward, batch of one clip, on the device) -> (numbers by name, frames (T, C, H, W) to look at by
+            name); `forward` is the network under autocast, with heads as float32. A number 'total' counts for the best.
+        clips: evenly taken; 0: all.
+    """
 
     dataset: Dataset
-    downsample_ratio: float
+    measure: Callable[[Forward, list[Tensor]], tuple[dict[str, float], Strip]]
     num_workers: int = 0
-    clips: int = 0                  # evenly taken; 0: all
+    clips: int = 0
 
     def indices(self) -> list[int]:
+        """Of the clips that are looked at."""
         count = min(self.clips or len(self.dataset), len(self.dataset))
         return [i * len(self.dataset) // count for i in range(count)]
 
 
 @torch.no_grad()
-def validate(network: nn.Module, sets: dict[str, ValidationSet], matting_loss: Callable[..., dict[str, Tensor]],
-             ranks: Ranks, autocast: Callable) -> tuple[dict[str, float], dict[str, Strip]]:
-    """Mean over clips of losses and alpha metrics.
+def validate(forward: Forward, sets: Mapping[str, ValidationSet],
+             ranks: Ranks) -> tuple[dict[str, float], dict[str, Strip]]:
+    """Means over the clips of each set.
 
-    Args:
-        network: bare, set to eval mode here; the caller returns it to training.
     Returns:
-        ({'valid_<set>_<term>': mean, ..., 'valid_loss': mean of the totals of all sets},
-         {'<set>': frames of the first clip, (T, C, H, W) each}, on the first rank).
+        ({'valid_<set>_<name>': mean, ..., 'valid_loss': mean of the totals of all sets that have one},
+         {'<set>': frames of its first clip}, of this rank).
     """
-    network.eval()
     numbers, strips = {}, {}
     for name, validation in sets.items():
         sums: dict[str, list[float]] = {}
         for clip in _clips(validation, ranks):
-            fgr, pha, bgr = (x.to(ranks.device) for x in clip)
-            src = fgr * pha + bgr * (1 - pha)
-            with autocast():
-                pred_fgr, pred_pha = network(src, downsample_ratio=validation.downsample_ratio)[:2]
-            pred_fgr, pred_pha = pred_fgr.float(), pred_pha.float()
-            true_fgr = fgr if validation.dataset.has_foreground else None
-            terms = matting_loss(pred_fgr, pred_pha, true_fgr, pha, bgr=bgr)
-            values = {key: value.item() for key, value in terms.items()} | alpha_metrics(pred_pha, pha)
+            values, strip = validation.measure(forward, [x.to(ranks.device) for x in clip])
             for key, value in values.items():
                 sums.setdefault(key, []).append(value)
-            if name not in strips:
-                strips[name] = {'src': src[0], 'true_pha': pha[0], 'pred_pha': pred_pha[0],
-                                'pred_com': (pred_fgr * pred_pha + 1 - pred_pha)[0]}
+            strips.setdefault(name, strip)
         numbers |= {f'valid_{name}_{key}': value for key, value in _means(sums, ranks).items()}
-    totals = [numbers[f'valid_{name}_total'] for name in sets]
-    numbers['valid_loss'] = sum(totals) / len(totals)
+    totals = [numbers[key] for key in (f'valid_{name}_total' for name in sets) if key in numbers]
+    if totals:
+        numbers['valid_loss'] = sum(totals) / len(totals)
     return numbers, strips
 
 

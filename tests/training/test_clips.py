@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from model import MattingNetwork
+from train import memory_needs
 from training.clips import ClipNetwork, channels_last, resize_height, seeded
-from training.memory import estimate, saved_bytes
+from training.memory import saved_bytes
 
 from .toys import ToyNetwork, toy_config
 
@@ -16,7 +17,7 @@ def run(network, frames, src, **arguments):
     return outputs, gradients
 
 
-@pytest.mark.parametrize('arguments', [{}, {'downsample_ratio': 0.5}, {'segmentation': True}])
+@pytest.mark.parametrize('arguments', [{}, {'downsample_ratio': 0.5}, {'heads': 1, 'segmentation_pass': True}])
 def test_pieces_give_the_same_outputs_and_gradients(arguments):
     network = MattingNetwork('mobilenetv3').double().eval()
     src = torch.rand(1, 3, 3, 32, 32, dtype=torch.double)
@@ -50,11 +51,11 @@ def test_pieces_keep_less():
 
 def test_estimate_follows_frames_and_pixels(tmp_path):
     network = ToyNetwork()
-    small = estimate(network, toy_config(tmp_path, train_hr=False), torch.float32)
-    large = estimate(network, toy_config(tmp_path, train_hr=False, resolution_lr=1024, seq_length_lr=30), torch.float32)
+    small = memory_needs(network, toy_config(tmp_path, train_hr=False), 'fp32')
+    large = memory_needs(network, toy_config(tmp_path, train_hr=False, resolution_lr=1024, seq_length_lr=30), 'fp32')
     name = 'activations of the lr pass'
     assert large[name] == pytest.approx(8 * small[name])
-    half = estimate(network, toy_config(tmp_path, train_hr=False), torch.bfloat16)
+    half = memory_needs(network, toy_config(tmp_path, train_hr=False), 'bf16')
     assert half[name] < small[name]
 
 

@@ -27,11 +27,11 @@ def test_train_step(golden, case):
         return golden.reference_input(f'{meta["prefix"]}_{case}_{name}', (B, T, channels, H, W))
 
     if case == 'seg':
-        logits, = module(draw('img', 3), segmentation=True)
+        logits, = module(draw('img', 3), heads=1, segmentation_pass=True)
         terms = {'total': segmentation_loss(logits, (draw('seg', 1) > 0.6).float())}
     else:
         fgr, bgr, pha = draw('fgr', 3), draw('bgr', 3), (2 * draw('pha', 1) - 0.5).clamp(0, 1)
-        pred_fgr, pred_pha = module(fgr * pha + bgr * (1 - pha), meta['downsample_ratio'][case])
+        pred_fgr, pred_pha = module(fgr * pha + bgr * (1 - pha), downsample_ratio=meta['downsample_ratio'][case])
         terms = matting_loss(pred_fgr, pred_pha, fgr, pha)
     terms['total'].backward()
 

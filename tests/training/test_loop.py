@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from training.log import read_scalars
-from training.loop import Losses
 from training.optimization import Diverged
 
-from .toys import LOSSES, ToyClips, ToyNetwork, matting_loss, toy_config, toy_trainer
+from .toys import ToyClips, ToyNetwork, matting_loss, step, toy_config, toy_trainer
 
 
 def finished(trainer):
@@ -23,9 +22,9 @@ def assert_same_run(a, b):
     for x, y in zip(a.updater.optimizer.state.values(), b.updater.optimizer.state.values()):
         assert all(torch.equal(x[key], y[key]) for key in x)
     assert all(torch.equal(x, b.updater.ema.average[name]) for name, x in a.updater.ema.average.items())
-    assert (a.step, a.epoch, a.best) == (b.step, b.epoch, b.best)
-    assert {k: s.state_dict() for k, s in a.streams.present().items()} == \
-        {k: s.state_dict() for k, s in b.streams.present().items()}
+    assert (a.step, a.clock.epoch, a.best) == (b.step, b.clock.epoch, b.best)
+    assert {k: own.stream.state_dict() for k, own in a.passes.items()} == \
+        {k: own.stream.state_dict() for k, own in b.passes.items()}
 
 
 class Killed(Exception):
@@ -88,7 +87,8 @@ def test_averaged_weights_follow_every_iteration(tmp_path):
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_signal_saves_and_leaves(tmp_path, number):
     whole = finished(toy_trainer(toy_config(tmp_path / 'whole')))
-    trainer = toy_trainer(toy_config(tmp_path / 'stopped'))
+    config = toy_config(tmp_path / 'stopped')
+    trainer = toy_trainer(config)
     iterate = trainer.iterate
 
     def interrupted():
@@ -101,7 +101,7 @@ def test_signal_saves_and_leaves(tmp_path, number):
     assert trainer.train() is False
     assert signal.getsignal(number) == before
     assert trainer.step == 3
-    resumed = toy_trainer(trainer.config, network=ToyNetwork(seed=5))
+    resumed = toy_trainer(config, network=ToyNetwork(seed=5))
     resumed.load_state_dict(resumed.checkpoints.load_newest())
     assert_same_run(whole, finished(resumed))
 
@@ -121,19 +121,18 @@ def test_each_pass_steps_its_own_parts(tmp_path):
                 if not torch.equal(value, before[name])}
 
     shared = {'backbone', 'aspp', 'decoder'}
-    streams = trainer.streams
-    assert moved(lambda: trainer.step_matting(streams.matting_lr.take(1), 1., 'lr')) == shared | {'project_mat'}
-    assert moved(lambda: trainer.step_matting(streams.matting_hr.take(1), 0.5, 'hr')) == \
+    assert moved(lambda: step(trainer, 'matting_lr')) == shared | {'project_mat'}
+    assert moved(lambda: step(trainer, 'matting_hr')) == \
         shared | {'project_mat', 'refiner'}
-    assert moved(lambda: trainer.step_segmentation(streams.seg_video.take(1), 'seg_video')) == shared | {'project_seg'}
-    assert moved(lambda: trainer.step_segmentation(streams.seg_image.take(1), 'seg_image')) == shared | {'project_seg'}
+    assert moved(lambda: step(trainer, 'seg_video')) == shared | {'project_seg'}
+    assert moved(lambda: step(trainer, 'seg_image')) == shared | {'project_seg'}
 
 
 def test_zero_steps_move_untouched_parts_on_old_momentum(tmp_path):
     trainer = toy_trainer(toy_config(tmp_path, untouched='zero'))
-    trainer.step_matting(trainer.streams.matting_hr.take(1), 0.5, 'hr')
+    step(trainer, 'matting_hr')
     before = trainer.network.refiner.weight.clone()
-    trainer.step_matting(trainer.streams.matting_lr.take(1), 1., 'lr')
+    step(trainer, 'matting_lr')
     assert not torch.equal(before, trainer.network.refiner.weight)
     assert trainer.network.project_seg.weight not in trainer.updater.optimizer.state     # never touched: no zeros yet
 
@@ -151,9 +150,9 @@ def test_video_and_image_segmentation_take_turns(tmp_path):
 def test_the_order_differs_between_epochs(tmp_path):
     seen = []
     trainer = toy_trainer(toy_config(tmp_path))
-    step = trainer.step_matting
-    trainer.step_matting = lambda clips, ratio, tag: (seen.append(clips[0][0].sum().item()) if tag == 'lr' else None,
-                                                      step(clips, ratio, tag))[1]
+    own = trainer.passes['matting_lr']
+    losses = own.losses
+    own.losses = lambda batch, turn: (seen.append(batch[0].sum().item()), losses(batch, turn))[1]
     finished(trainer)
     assert len(seen) == 12 and seen[:6] != seen[6:]
 
@@ -166,15 +165,15 @@ def broken_loss(steps):
         calls.append(None)
         terms = matting_loss(*arguments)
         return {**terms, 'total': terms['total'] * math.nan} if len(calls) - 1 in steps else terms
-    return Losses(loss, LOSSES.segmentation)
+    return loss
 
 
 def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path):
     trainer = toy_trainer(toy_config(tmp_path), loss=broken_loss({1}))
-    clips = trainer.streams.matting_lr.take(3)
+    clips = trainer.passes['matting_lr'].stream.take(3)
     states = []
     for clip in clips:
-        trainer.step_matting([clip], 1., 'lr')
+        step(trainer, 'matting_lr', [clip])
         states.append({name: value.clone() for name, value in trainer.network.state_dict().items()})
     assert trainer.updater.skipped == 1
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0]), 'weights and running statistics'
@@ -183,8 +182,8 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path):
 
 def test_a_broken_clip_leaves_running_statistics_whole(tmp_path):
     trainer = toy_trainer(toy_config(tmp_path))
-    fgr, pha, bgr = trainer.streams.matting_lr.take(1)[0]
-    trainer.step_matting([(fgr * math.inf, pha, bgr)], 1., 'lr')
+    fgr, pha, bgr = trainer.passes['matting_lr'].stream.take(1)[0]
+    step(trainer, 'matting_lr', [(fgr * math.inf, pha, bgr)])
     assert trainer.updater.skipped == 1
     assert all(value.isfinite().all() for value in trainer.network.state_dict().values())
 
@@ -217,13 +216,14 @@ def test_changed_settings_are_named(tmp_path):
 
 
 def test_files_of_a_finished_run(tmp_path):
-    trainer = finished(toy_trainer(toy_config(tmp_path)))
+    config = toy_config(tmp_path)
+    trainer = finished(toy_trainer(config))
     names = {path.name for path in trainer.checkpoints.folder.iterdir()}
     assert {'epoch-0.pth', 'epoch-1.pth', 'best.pth', 'best.json'} <= names
     assert len(trainer.checkpoints.states()) <= 3 and not any('partial' in name for name in names)
-    again = toy_trainer(trainer.config)
+    again = toy_trainer(config)
     again.load_state_dict(again.checkpoints.load_newest())
-    assert again.epoch == 2
+    assert again.clock.epoch == 2
     assert_same_run(trainer, finished(again))       # nothing is left to do
 
 
@@ -241,12 +241,13 @@ def test_validation_repeats_and_changes_nothing(tmp_path):
 
 def test_sets_without_foreground_train_alpha_alone(tmp_path):
     trainer = toy_trainer(toy_config(tmp_path))
-    trainer.streams.matting_lr.dataset.has_foreground = False
-    terms = trainer.step_matting(trainer.streams.matting_lr.take(1), 1., 'lr')
+    trainer.passes['matting_lr'].stream.dataset.has_foreground = False
+    terms = step(trainer, 'matting_lr')
     assert set(terms) == {'train_lr_pha_l1', 'train_lr_total'}
 
 
 def test_crops_are_resized_when_asked(tmp_path):
     trainer = toy_trainer(toy_config(tmp_path, crop_height=0.5))
-    fgr, pha, bgr = trainer.prepare(0, [x[None] for x in ToyClips(side=16)[0]], 'lr')
+    own = trainer.passes['matting_lr']
+    fgr, pha, bgr = own.prepare([x[None] for x in ToyClips(side=16)[0]], trainer.turn(own, 0))
     assert fgr.shape[-1] == 2 * fgr.shape[-2] and fgr.shape[:3] == (1, 2, 3) and pha.shape[-2:] == fgr.shape[-2:]

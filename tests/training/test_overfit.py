@@ -1,18 +1,19 @@
 """Real network, real losses, real data code: one clip is learnt."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from dataset import data_paths, matting_dataset
 from dataset.synthetic import write_tree
 from model import MattingNetwork
-from train_loss import matting_loss, segmentation_loss
-from training.checkpoint import Checkpoints
-from training.loop import Losses, Streams, Trainer
+from train_loss import matting_loss
+from train_passes import MattingMeasure, MattingPass, Preparation
 from training.sampler import Stream
 from training.validation import ValidationSet, validate
 
-from .toys import CPU, toy_config
+from .toys import CPU, toy_config, toy_run
 
 
 class OneClip:
@@ -41,16 +42,17 @@ def test_one_clip_is_learnt(tmp_path):
     config = toy_config(tmp_path, train_hr=False, finetune=True, checkpoint='none', learning_rate_backbone=rate,
                         learning_rate_aspp=rate, learning_rate_decoder=rate)
     torch.manual_seed(0)
-    trainer = Trainer(MattingNetwork('mobilenetv3').train(), config, Streams(Stream(clip, 1, 0)),
-                      Losses(matting_loss, segmentation_loss), lambda *clips, generator: list(clips), CPU, 'fp32',
-                      Checkpoints(tmp_path / 'checkpoint'), {})
+    prepare = Preparation(lambda *clips, generator: list(clips))
+    trainer = toy_run(MattingNetwork('mobilenetv3').train(), config,
+                      [MattingPass('lr', Stream(clip, 1, 0), matting_loss, prepare)])
+    validation = {'lr': ValidationSet(clip, MattingMeasure(matting_loss, True), clips=1)}
     mad = []
     for _ in range(10):
         for _ in range(60):
             trainer.iterate()
             trainer.step += 1
-        numbers, _ = validate(trainer.network, {'lr': ValidationSet(clip, 1., clips=1)}, matting_loss, CPU,
-                              trainer.autocast)
+        trainer.network.eval()
+        numbers, _ = validate(partial(trainer.forward, trainer.network), validation, CPU)
         trainer.network.train()
         mad.append(numbers['valid_lr_mad'])
         if mad[-1] < 0.01:

@@ -1,15 +1,20 @@
 """A matting network and data sets small enough to train in milliseconds."""
 
 import random
+from dataclasses import asdict
 
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
 from train_config import PRESETS, StageConfig, resolve
+from train_passes import MattingMeasure, MattingPass, Preparation, SegmentationPass, learning_rates
 from training.checkpoint import Checkpoints
+from training.clips import ClipNetwork
+from training.clock import Epochs
 from training.distributed import Ranks
-from training.loop import Losses, Streams, Trainer
+from training.loop import Run, Trainer
+from training.optimization import Optimization
 from training.sampler import Stream
 from training.validation import ValidationSet
 
@@ -90,9 +95,6 @@ def matting_loss(pred_fgr, pred_pha, true_fgr, true_pha, bgr=None):
     return {**terms, 'total': sum(terms.values())}
 
 
-LOSSES = Losses(matting_loss, nn.functional.binary_cross_entropy_with_logits)
-
-
 def toy_config(folder, **settings) -> StageConfig:
     base = {'model_variant': 'mobilenetv3', 'checkpoint_dir': str(folder / 'checkpoint'),
             'log_dir': str(folder / 'log'), 'epoch_start': 0, 'epoch_end': 2, 'train_hr': True, 'disable_progress_bar':
@@ -101,15 +103,39 @@ def toy_config(folder, **settings) -> StageConfig:
     return resolve(PRESETS['train'], 1, base | settings)
 
 
-def toy_trainer(config: StageConfig, ranks: Ranks = CPU, workers: int = 0, network=None, crop=crop, loss=LOSSES,
-                clips: int = 6) -> Trainer:
+def toy_trainer(config: StageConfig, ranks: Ranks = CPU, workers: int = 0, network=None, crop=crop,
+                loss=matting_loss, clips: int = 6) -> Trainer:
     sets = {'matting_lr': ToyClips(clips), 'matting_hr': ToyClips(4, side=16, seed=1), 'seg_video': ToyMasks(5),
             'seg_image': ToyMasks(7, T=0)}
     if not config.train_hr:
         del sets['matting_hr']
-    streams = Streams(**{name: Stream(data, config.batch_size_per_gpu, workers, ranks.rank, ranks.world, config.seed)
-                         for name, data in sets.items()})
-    valid = {'lr': ValidationSet(ToyClips(3, seed=9), 1.), 'hr': ValidationSet(ToyClips(2, side=16, seed=8), 0.5)}
-    return Trainer(network or ToyNetwork(), config, streams, loss, crop, ranks,
-                   config.precision if config.precision != 'auto' else 'fp32',
-                   Checkpoints(config.checkpoint_dir, config.keep_states), valid)
+    streams = {name: Stream(data, config.batch_size_per_gpu, workers, ranks.rank, ranks.world, config.seed)
+               for name, data in sets.items()}
+    prepare, ratios = Preparation(crop, config.crop_height), {'lr': 1., 'hr': 0.5}
+    passes = [MattingPass(tag, streams[f'matting_{tag}'], loss, prepare, ratio) for tag, ratio in ratios.items()
+              if f'matting_{tag}' in streams]
+    if config.segmentation:
+        passes += [SegmentationPass(name, streams[name], nn.functional.binary_cross_entropy_with_logits, prepare, turn)
+                   for turn, name in enumerate(('seg_video', 'seg_image'))]
+    valid = {'lr': ToyClips(3, seed=9), 'hr': ToyClips(2, side=16, seed=8)}
+    validation = {} if config.disable_validation else {
+        tag: ValidationSet(data, MattingMeasure(loss, True, ratios[tag])) for tag, data in valid.items()}
+    return toy_run(network or ToyNetwork(), config, passes, ranks, validation)
+
+
+def step(trainer: Trainer, name: str, batches: list | None = None) -> dict:
+    """One update of a pass."""
+    own = trainer.passes[name]
+    return trainer.update(own, batches or own.stream.take(1))
+
+
+def toy_run(network: nn.Module, config: StageConfig, passes: list, ranks: Ranks = CPU, validation=None) -> Trainer:
+    """As train.py puts a run together."""
+    clock = Epochs(passes[0].stream, config.epoch_start, config.epoch_end, config.epoch_steps, config.accumulate,
+                   config.checkpoint_save_interval)
+    run = Run(Checkpoints(config.checkpoint_dir, config.keep_states), config.log_dir, ranks,
+              Optimization.of(config, learning_rates(config)), config.precision if config.precision != 'auto' else
+              'fp32', config.seed, config.accumulate, config.log_train_loss_interval,
+              config.log_train_images_interval, False, asdict(config), ('model_variant', 'refiner', 'optimizer'))
+    module = ranks.wrap(ClipNetwork(network, config.checkpoint_frames), config.compile)
+    return Trainer(network, module, passes, clock, run, validation)

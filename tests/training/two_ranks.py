@@ -2,40 +2,40 @@
 
 import math
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from training import distributed
+from training.validation import validate
 
-from .toys import toy_config, toy_trainer
+from .toys import step, toy_config, toy_trainer
 
 
 def measure(folder: Path, ranks: distributed.Ranks, batch_size: int) -> dict:
     config = toy_config(folder, batch_size_per_gpu=batch_size)
     trainer = toy_trainer(config, ranks, crop=lambda *clips, generator: list(clips))
     trainer.network.train()
-    step, found = trainer.updater._step, {}
+    inner, found = trainer.updater._step, {}
 
     def record(finite):
         found.setdefault('gradients', {name: p.grad.clone() for name, p in trainer.network.named_parameters()
                                        if p.grad is not None})
-        return step(finite)
+        return inner(finite)
     trainer.updater._step = record
-    streams = trainer.streams
-    trainer.step_matting(streams.matting_lr.take(1), 1., 'lr')
-    trainer.step_matting(streams.matting_hr.take(1), 0.5, 'hr')
-    trainer.step_segmentation(streams.seg_video.take(1), 'seg_video')
-    trainer.step_matting(streams.matting_lr.take(2), 1., 'lr')       # accumulated
+    step(trainer, 'matting_lr')
+    step(trainer, 'matting_hr')
+    step(trainer, 'seg_video')
+    step(trainer, 'matting_lr', trainer.passes['matting_lr'].stream.take(2))       # accumulated
     found['network'] = {name: value.clone() for name, value in trainer.network.state_dict().items()}
-    from training.validation import validate
-    found['validation'], _ = validate(trainer.network, trainer.validation, trainer.losses.matting, ranks,
-                                      trainer.autocast)
+    trainer.network.eval()
+    found['validation'], _ = validate(partial(trainer.forward, trainer.network), trainer.validation, ranks)
     trainer.network.train()
-    fgr, pha, bgr = streams.matting_lr.take(1)[0]
+    fgr, pha, bgr = trainer.passes['matting_lr'].stream.take(1)[0]
     if ranks.rank == ranks.world - 1:
         fgr = fgr * math.inf
-    trainer.step_matting([(fgr, pha, bgr)], 1., 'lr')
+    step(trainer, 'matting_lr', [(fgr, pha, bgr)])
     found['skipped'] = trainer.updater.skipped
     return found
 

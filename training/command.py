@@ -1,0 +1,37 @@
+"""What every training command does around its trainer: bad input is one line, and the exit status says what to do."""
+
+import sys
+from collections.abc import Callable
+
+from . import distributed
+from .checkpoint import SaveError
+from .loop import Trainer
+from .optimization import Diverged
+from .signals import EXIT_REQUEUE
+
+BAD_INPUT = (ValueError, OSError, RuntimeError)  # of set-up: values, files, downloads, missing packages
+
+
+def run(name: str, build: Callable[[], Trainer], description: Callable[[Trainer], str], dry_run: bool = False) -> int:
+    """Build a trainer, say what it is, and train.
+
+    Args:
+        name: of the command, for messages.
+        dry_run: stop before the first step.
+    Returns:
+        Exit status: 0 done, 2 bad input, 1 failed later, 75 stopped by a signal with everything saved.
+    """
+    try:
+        trainer = build()
+        if trainer.ranks.is_main:
+            print(description(trainer))
+    except BAD_INPUT as error:
+        print(f'{name}: {error}', file=sys.stderr)
+        return 2
+    try:
+        return 0 if dry_run or trainer.train() else EXIT_REQUEUE
+    except (Diverged, SaveError) as error:
+        print(f'{name}: {error}', file=sys.stderr)
+        return 1
+    finally:
+        distributed.stop()
