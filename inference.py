@@ -81,7 +81,7 @@ def convert_video(model: nn.Module, input_source: str | Path, input_resize: tupl
         raise ValueError(f'output_video_mbps must be larger than 0, got {output_video_mbps}')
     outputs = plan_outputs({'composition': output_composition, 'alpha': output_alpha, 'foreground': output_foreground,
                             'rgba': output_rgba}, Path(input_source), output_type, codec, background is not None,
-                           overwrite)
+                           overwrite, {'background': background if isinstance(background, str | Path) else None})
     matter = Matter(model, downsample_ratio, inference_size, device, dtype, reset_on_cut, engine)
     options = EncodingOptions(codec, crf, bit_rate, encoder_options or {}, start_number, audio)
     return Conversion(reader, matter, outputs, options, parse_background(background, background_fit, background_loop),

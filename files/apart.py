@@ -34,23 +34,24 @@ class _Places:
     """Paths by what they lead to."""
 
     def __init__(self, entries: Iterable[tuple[str, Path]] = ()):
-        self._by_name: dict[str, str] = {}
+        self._by_name: dict[str, tuple[str, Path]] = {}
         self._by_file: dict[tuple[int, int], str] = {}
         for name, path in entries:
             self.add(name, path)
 
     def add(self, name: str, path: Path) -> None:
-        self._by_name.setdefault(os.path.realpath(path), name)
+        self._by_name.setdefault(os.path.realpath(path), (name, path))
         if (identity := _identity(path)) is not None:
             self._by_file.setdefault(identity, name)
 
     def find(self, path: Path) -> str | None:
-        return self._by_name.get(os.path.realpath(path), self._by_file.get(_identity(path)))
+        by_name = self._by_name.get(os.path.realpath(path))
+        return by_name[0] if by_name else self._by_file.get(_identity(path))
 
     def find_in(self, folder: Path) -> str | None:
         root = os.path.realpath(folder)
-        return next((f'{name} {path}' for path, name in self._by_name.items()
-                     if os.path.commonpath([root, path]) == root), None)
+        return next((f'{name} {path}' for place, (name, path) in self._by_name.items()
+                     if os.path.commonpath([root, place]) == root), None)
 
 
 def _flat(named: Mapping[str, Paths]) -> Iterator[tuple[str, Path]]:

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from files import check_apart
 from video.background import FITS, LOOPS
 from video.batch import (
     add_network_flags,
     add_size_flags,
+    check_json,
     matter_settings,
     open_network,
     parse_resize,
@@ -17,7 +19,7 @@ from video.batch import (
 )
 from video.formats import CODECS
 from video.matter import Matter
-from video.outputs import EncodingOptions, plan_outputs, resized
+from video.outputs import EncodingOptions, plan_outputs, read_files, resized
 
 from .backgrounds import BUILT_IN, BackgroundCycle
 from .cameras import EXPECTED, open_camera
@@ -87,6 +89,10 @@ def run(args: argparse.Namespace, load_network: Callable) -> int:
     settings, input_resize = matter_settings(args), parse_resize(args.input_resize)
     check_limits(args)
     backgrounds = BackgroundCycle(args.background, args.background_fit, args.background_loop)
+    check_json('--report', args.report, args.overwrite)
+    reads = {'--background': [file for text in args.background for file in read_files(text)],
+             '--checkpoint': args.checkpoint}
+    check_apart({'--output': args.output, '--report': args.report}, {'camera': args.camera, **reads})
     outputs = plan_outputs({'composition': args.output}, Path(args.camera), 'auto', args.codec, bool(args.background),
                            args.overwrite) if args.output else []
     capture = Capture(open_camera(args.camera, tuple(args.size) if args.size else None, args.fps, args.fourcc,

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from files import is_partial
 from inference import convert_video
 from model import MattingNetwork
 from model.weights import load_network, save_network
@@ -275,17 +276,18 @@ def test_batch_isolates_failures_and_reports(tmp_path, checkpoint, capsys):
     (clips / 'broken.mp4').write_text('no film')
     run(clips, '--recursive', '-o', tmp_path / 'out', '--checkpoint', checkpoint, '--report', tmp_path / 'r.json',
         expect=1)
-    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['clips_a.mp4', 'day2_a.mp4']
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in (tmp_path / 'out').rglob('*.mp4')) == [
+        'out/a.mp4', 'out/day2/a.mp4']
     report = {Path(entry['input']).relative_to(clips).as_posix(): entry
               for entry in json.loads((tmp_path / 'r.json').read_text())}
     assert {name: entry['status'] for name, entry in report.items()} == {
         'a.mp4': 'done', 'day2/a.mp4': 'done', 'broken.mp4': 'bad input'}
     assert report['day2/a.mp4']['frames'] == 4 and report['a.mp4']['stage_seconds']['network'] > 0
     assert 'not a video' in report['broken.mp4']['error']
-    stamp = (tmp_path / 'out' / 'clips_a.mp4').stat().st_mtime_ns
+    stamp = (tmp_path / 'out' / 'a.mp4').stat().st_mtime_ns
     (clips / 'broken.mp4').unlink()
     run(clips, '--recursive', '-o', tmp_path / 'out', '--checkpoint', checkpoint, '--skip-existing')
-    assert (tmp_path / 'out' / 'clips_a.mp4').stat().st_mtime_ns == stamp
+    assert (tmp_path / 'out' / 'a.mp4').stat().st_mtime_ns == stamp
     assert '2 skipped' in capsys.readouterr().out
 
 
@@ -320,7 +322,7 @@ def test_preview(clip, tmp_path, checkpoint):
     (['in.mp4', '-o', 'old.mp4'], 'output old.mp4 exists: use --overwrite to replace it or --skip-existing'),
     (['in.mp4', '-o', '/proc/x/out.mp4'], 'cannot be written'),
     (['in.mp4', '--device', 'abacus'], 'device must be auto, cpu, cuda'),
-    (['in.mp4', '--report', 'nowhere/r.json'], 'nowhere/r.json.partial: No such file or directory'),
+    (['in.mp4', '--report', 'nowhere/r.json'], '--report nowhere/r.json: the folder nowhere does not exist'),
     (['in.mp4', '--inference-size', '5'], '--inference-size must be at least 32 pixels, got 5'),
 ])
 def test_bad_input_is_one_line_and_exit_code_2(clip, tmp_path, monkeypatch, capsys, checkpoint, arguments, message):
@@ -345,19 +347,19 @@ def start(*arguments, **settings) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize('number, code, left', [(signal.SIGINT, 130, []), (signal.SIGTERM, 130, []),
-                                                (signal.SIGKILL, -9, ['out.partial.mp4'])])
+                                                (signal.SIGKILL, -9, ['partial'])])
 def test_interrupted_and_killed_runs_leave_no_output(tmp_path, checkpoint, number, code, left):
     source = write_clip(tmp_path / 'in.mp4', 400, (320, 240), options={'preset': 'ultrafast'})
     before = source.read_bytes()
     process = start(source, '-o', tmp_path / 'out.mp4', '--checkpoint', checkpoint)
     deadline = time.time() + 240    # a busy machine takes its time to start
-    while not (tmp_path / 'out.partial.mp4').exists() and process.poll() is None and time.time() < deadline:
+    while not list(tmp_path.glob('out.partial-*.mp4')) and process.poll() is None and time.time() < deadline:
         time.sleep(0.05)
     time.sleep(1)
     process.send_signal(number)
     _, error = process.communicate(timeout=240)
     assert process.returncode == code, error
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(['in.mp4', *left])
+    assert ['partial' if is_partial(p) else p.name for p in sorted(tmp_path.iterdir())] == ['in.mp4', *left]
     assert source.read_bytes() == before
     assert 'Traceback' not in error
 
@@ -375,3 +377,134 @@ def test_full_disk_is_one_clear_line(tmp_path, checkpoint):
     assert process.returncode == 1
     assert 'File too large; the unfinished file was removed' in error and error.count('\n') == 1, error
     assert [p.name for p in tmp_path.iterdir()] == ['in.mp4']
+
+
+# --------------------------------------------------------------------------------------- nothing of the user's is lost
+
+@pytest.fixture
+def place(clip, tmp_path, monkeypatch):
+    """A folder with a clip, a background, a folder of pictures, weights, and files with names that we once used."""
+    monkeypatch.chdir(tmp_path)
+    for name in ('x.partial.mp4', 'bb.partial.mp4', 'b.mp4'):
+        write_clip(tmp_path / name, 3)
+    for name in ('imgs/0000.png', 'imgs/0001.png', 'frames.partial/mine.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), picture(0, 32, 24))
+    (tmp_path / 'link.mp4').symlink_to('in.mp4')
+    (tmp_path / 'q.mp4.partial').symlink_to('b.mp4')
+    (tmp_path / 'thesis.json').write_text('not a report {')
+    (tmp_path / 'earlier.json').write_text('[]')
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+@pytest.mark.parametrize('arguments, made', [
+    (['x.partial.mp4', '-o', 'x.mp4'], ['x.mp4']),
+    (['in.mp4', '--background', 'bb.partial.mp4', '-o', 'bb.mp4'], ['bb.mp4']),
+    (['x.partial.mp4', '-o', 'frames'], ['frames/0000.png', 'frames/0001.png', 'frames/0002.png']),
+    (['x.partial.mp4', '-o', 'q.mp4', '--output-alpha', 'q.partial.mp4'], ['q.mp4', 'q.partial.mp4']),
+    (['imgs', '-o', 'x.mp4', '--report', 'earlier.json'], ['x.mp4', 'earlier.json']),
+])
+def test_names_that_were_once_ours_belong_to_the_user(place, checkpoint, arguments, made):
+    before = contents(place)
+    run(*arguments, '--checkpoint', checkpoint)
+    after = contents(place)
+    assert {name: after[name] for name in before if name not in made} == {
+        name: data for name, data in before.items() if name not in made}
+    assert sorted(after.keys() - before) == sorted(set(made) - before.keys())
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['in.mp4', '-o', 'out.mp4', '--report', 'in.mp4'], '--report in.mp4 is the input itself'),
+    (['in.mp4', '-o', 'out.mp4', '--report', 'b.mp4'], '--report must be the name of a JSON file such as report.json'),
+    (['in.mp4', '-o', 'out.mp4', '--report', 'thesis.json'], '--report thesis.json exists and is no report'),
+    (['in.mp4', '-o', 'out.mp4', '--report', 'imgs'], '--report must be the name of a JSON file'),
+    (['in.mp4', '--preview', 'link.mp4'], '--preview link.mp4 is the input itself'),
+    (['in.mp4', '--preview', 'nowhere/p.png'], 'nowhere/p.png: the folder nowhere does not exist'),
+    (['in.mp4', '--preview', 'b.mp4'], '--preview must be the name of an image such as preview.png, got b.mp4'),
+    (['in.mp4', '--preview', 'imgs/0000.png'], '--preview imgs/0000.png exists: use --overwrite to replace it'),
+    (['imgs/0000.png', '-o', 'imgs', '--overwrite'], 'imgs is the folder of the input imgs/0000.png'),
+    (['imgs', '-o', 'imgs/0001.png', '--overwrite'], 'imgs/0001.png is the input itself'),
+    (['in.mp4', '-o', '.', '--overwrite'], r'output . is the folder of the input in.mp4'),
+    (['in.mp4', '-o', 'b.mp4', '--background', 'b.mp4', '--overwrite'], 'b.mp4 is the --background itself'),
+    (['in.mp4', '-o', 'imgs', '--background', 'imgs/0001.png', '--overwrite'], 'is the folder of the --background'),
+    (['in.mp4', '-o', 'link.mp4', '--overwrite'], 'link.mp4 is the input itself'),
+    (['in.mp4', 'b.mp4', '-o', '{name}.mp4', '--overwrite'], 'is the input itself'),
+    (['in.mp4', '-o', 'new', '--output-alpha', 'new/alpha.mp4'], 'lies in the folder of another output'),
+    (['in.mp4', '-o', 'out.mp4', '--output-alpha', './out.mp4'], 'two outputs have the name out.mp4'),
+])
+def test_outputs_that_would_replace_something_are_refused(place, checkpoint, capsys, arguments, message):
+    before = contents(place)
+    run(*arguments, '--checkpoint', checkpoint, expect=2)
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1
+    assert contents(place) == before
+
+
+def test_weights_are_not_replaced(place, checkpoint, capsys):
+    (place / 'own.safetensors').write_bytes(Path(checkpoint).read_bytes())
+    (place / 'w.json').symlink_to('own.safetensors')
+    run('in.mp4', '--checkpoint', 'own.safetensors', '--report', 'w.json', '--overwrite', expect=2)
+    assert '--report w.json is the --checkpoint itself' in capsys.readouterr().err
+
+
+def test_all_outputs_or_none_when_the_disk_is_full_at_close(clip, tmp_path, monkeypatch):
+    """The second output cannot be completed: the first, complete already, must not appear either."""
+    for name in ('a.mp4', 'b.mp4'):
+        (tmp_path / name).write_bytes(b'an earlier result')
+    from video.writer import VideoFileWriter
+    finish = VideoFileWriter.finish
+
+    def full(self):
+        if self.path.name == 'b.mp4':
+            raise OSError(28, 'No space left on device')
+        finish(self)
+    monkeypatch.setattr(VideoFileWriter, 'finish', full)
+    with pytest.raises(OSError, match='No space left'):
+        convert_video(NETWORK, clip, output_composition=tmp_path / 'a.mp4', output_alpha=tmp_path / 'b.mp4',
+                      progress=False)
+    assert [(tmp_path / name).read_bytes() for name in ('a.mp4', 'b.mp4')] == [b'an earlier result'] * 2
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_skip_existing_finishes_what_is_not_done(clip, tmp_path, checkpoint, capsys):
+    arguments = (clip, '-o', tmp_path / 'com', '--output-alpha', tmp_path / 'a.mp4', '--checkpoint', checkpoint,
+                 '--skip-existing')
+
+    def statuses():
+        run(*arguments)
+        return 'skipped' if 'skipped' in capsys.readouterr().out else 'converted'
+    (tmp_path / 'com').mkdir()
+    assert statuses() == 'converted' and statuses() == 'skipped'
+    for spoil in (lambda: (tmp_path / 'a.mp4').unlink(), lambda: (tmp_path / 'a.mp4').write_bytes(b''),
+                  lambda: (tmp_path / 'com' / '0003.png').unlink(), lambda: (tmp_path / 'com' / '0011.png').unlink()):
+        spoil()
+        assert statuses() == 'converted' and statuses() == 'skipped'
+    assert len(list((tmp_path / 'com').iterdir())) == 12 and len(pixels_of(tmp_path / 'a.mp4')) == 12
+
+
+def test_results_of_the_last_run_are_not_converted_again(tmp_path, checkpoint, capsys):
+    (tmp_path / 'clips').mkdir()
+    for name in ('a.mp4', 'a.mov', 'b.mp4'):
+        write_clip(tmp_path / 'clips' / name, 2)
+    for _ in range(2):
+        run(tmp_path / 'clips', '--checkpoint', checkpoint, '--skip-existing')
+        names = sorted(path.name for path in (tmp_path / 'clips').iterdir())
+        assert names == ['a.mov', 'a.mov_composition.mp4', 'a.mp4', 'a.mp4_composition.mp4', 'b.mp4',
+                         'b_composition.mp4']
+    assert '3 skipped' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_runs_with_one_output_leave_one_whole_file(tmp_path, checkpoint):
+    for name, frames in (('long', 60), ('short', 20)):
+        write_clip(tmp_path / f'{name}.mp4', frames)
+    runs = [start(tmp_path / f'{name}.mp4', '-o', tmp_path / 'out.mp4', '--checkpoint', checkpoint)
+            for name in ('long', 'short')]
+    codes = [process.communicate(timeout=240) and process.returncode for process in runs]
+    frames = len(pixels_of(tmp_path / 'out.mp4'))
+    assert sorted(codes) in ([0, 1], [0, 2]) and frames == (60, 20)[codes.index(0)]
+    assert len(list(tmp_path.iterdir())) == 3

@@ -12,8 +12,11 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from files import whole_file
+
 from .conversion import ConversionReport
 from .exported import RUNTIMES, is_exported, open_exported
+from .formats import VIDEO_SUFFIXES, is_image_path
 from .matter import MIN_INFERENCE_SIZE, PRECISIONS, PRESETS, choose_device, choose_precision
 from .pipeline import StageError
 
@@ -193,9 +196,29 @@ def write_json(path: str | None, content: list | dict) -> None:
     """What --report names; the file is whole at every moment. None writes nothing."""
     if path is None:
         return
-    partial = Path(path).with_name(f'{Path(path).name}.partial')
-    partial.write_text(json.dumps(content, indent=2, default=str) + '\n')
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, default=str) + '\n')
+
+
+def check_json(flag: str, path: str | None, overwrite: bool) -> None:
+    """Whether a report may have this name: a new one, or that of an earlier report.
+
+    Raises:
+        ValueError: the name of a clip, or of a folder. FileExistsError: another file is there, and `overwrite` is off.
+        FileNotFoundError: its folder does not exist.
+    """
+    if path is None:
+        return
+    if is_image_path(path) or Path(path).suffix.lower() in VIDEO_SUFFIXES or Path(path).is_dir():
+        raise ValueError(f'{flag} must be the name of a JSON file such as report.json, got {path}')
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(f'{flag} {path}: the folder {Path(path).parent} does not exist')
+    if Path(path).is_file() and not overwrite:
+        try:
+            json.loads(Path(path).read_bytes() or 'null')
+        except ValueError:
+            raise FileExistsError(f'{flag} {path} exists and is no report: choose another name, or use --overwrite '
+                                  'to replace it') from None
 
 
 def count_statuses(reports: list[ConversionReport]) -> str:

@@ -4,10 +4,13 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from files import check_apart
+
 from .background import FITS, LOOPS, parse_background
 from .batch import (
     add_network_flags,
     add_size_flags,
+    check_json,
     convert_one,
     count_statuses,
     exit_code,
@@ -17,10 +20,10 @@ from .batch import (
     write_json,
 )
 from .conversion import ConversionReport, open_reader
-from .formats import CODECS
+from .formats import CODECS, is_image_path
 from .inputs import Input, default_output, expand_inputs, is_batch, output_path
 from .matter import Matter, choose_inference_size
-from .outputs import OUTPUT_TYPES
+from .outputs import OUTPUT_TYPES, Output, read_files
 from .preview import write_preview
 
 KINDS = ('composition', 'alpha', 'foreground', 'rgba')
@@ -91,9 +94,11 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
     sources = [*args.inputs, *args.input_source]
     if not sources:
         raise ValueError('no input: name a video, an image or a folder (python inference.py in.mp4 -o out.mov)')
-    clips = expand_inputs(sources, args.recursive)
+    clips = expand_inputs(sources, args.recursive, lambda clip: [
+        default_output(clip), *name_outputs(args, clip, batch=True, several=False).values()])
     settings = conversion_settings(args)
     jobs = [(clip, name_outputs(args, clip, is_batch(sources, clips), len(clips) > 1)) for clip in clips]
+    check_files(args, jobs)
     if len(clips) == 1:
         open_reader(clips[0].path)               # a bad input is known before weights are loaded
     model, device, dtype = open_network(args, load_network)
@@ -106,7 +111,7 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
         return 0
 
     def convert(clip: Input, outputs: dict[str, Path]) -> ConversionReport:
-        skip = args.skip_existing and all(path.exists() for path in outputs.values())
+        skip = args.skip_existing and is_done(clip.path, outputs, args.output_type)
         return convert_one(clip.path, outputs.values(), skip, lambda: convert_video(
             model, clip.path, device=device, dtype=dtype, **outputs, **settings))
     reports = []
@@ -117,6 +122,34 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
     if len(reports) > 1:
         print(count_statuses(reports))
     return exit_code(reports)
+
+
+def check_files(args: argparse.Namespace, jobs: list[tuple[Input, dict[str, Path]]]) -> None:
+    """No output of any clip may be an input of another, nor any other file that the command reads.
+
+    Raises:
+        ValueError: one is, or two are the same, or --report or --preview is not what it should be.
+        FileExistsError: --preview is there, without --overwrite.
+    """
+    check_apart({'output': [path for _, outputs in jobs for path in outputs.values()] if not args.preview else None,
+                 '--report': args.report, '--preview': args.preview},
+                {'input': [file for clip, _ in jobs for file in read_files(clip.path)],
+                 '--background': read_files(args.background) if args.background else None,
+                 '--checkpoint': args.checkpoint})
+    check_json('--report', args.report, args.overwrite)
+    if args.preview and not is_image_path(args.preview):
+        raise ValueError(f'--preview must be the name of an image such as preview.png, got {args.preview}')
+    if args.preview and Path(args.preview).exists() and not args.overwrite:
+        raise FileExistsError(f'--preview {args.preview} exists: use --overwrite to replace it')
+
+
+def is_done(source: Path, outputs: dict[str, Path], output_type: str) -> bool:
+    """Whether an earlier run has made every output, with every frame of the input."""
+    planned = [Output(key.removeprefix('output_'), path, output_type) for key, path in outputs.items()]
+    if not all(output.exists() for output in planned):
+        return False
+    count = open_reader(source).info.frame_count if any(output.is_folder for output in planned) else None
+    return all(output.is_complete(count) for output in planned)
 
 
 def write_report(path: str | None, reports: list[ConversionReport]) -> None:
@@ -137,7 +170,7 @@ def conversion_settings(args: argparse.Namespace) -> dict:
         'background_fit': args.background_fit, 'background_loop': args.background_loop,
         'premultiply': args.premultiply, 'audio': not args.no_audio, 'codec': args.codec, 'crf': args.crf,
         'encoder_options': {key: value for key, _, value in pairs}, 'frame_rate': args.frame_rate,
-        'start_number': args.start_number, 'overwrite': args.overwrite,
+        'start_number': args.start_number, 'overwrite': args.overwrite or args.skip_existing,
     }
 
 

@@ -1,8 +1,6 @@
 """Folders of images and single images: reading in natural order, writing numbered frames."""
 
-import os
 import re
-import shutil
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +9,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+from files import WholeFile, WholeFolder, is_partial
 
 from .formats import IMAGE_SUFFIXES, is_image_path
 from .frame import Frame, StreamInfo
@@ -22,8 +22,9 @@ def natural_key(path: Path) -> list:
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(images in natural order, everything else) in a folder, hidden files left out."""
-    entries = sorted((p for p in folder.iterdir() if not p.name.startswith('.')), key=natural_key)
+    """(images in natural order, everything else) in a folder, without hidden and unfinished files."""
+    entries = sorted((p for p in folder.iterdir() if not p.name.startswith('.') and not is_partial(p.name)),
+                     key=natural_key)
     images = [p for p in entries if p.is_file() and is_image_path(p)]
     return images, [p for p in entries if p not in images]
 
@@ -130,61 +131,67 @@ def encode_image(pixels: np.ndarray, suffix: str) -> bytes:
 
 
 class ImageFolderWriter:
-    """Numbered images, written beside the folder and moved into it when all are there.
+    """Numbered images, written beside the folder, which is swapped for the earlier one when all are there.
 
-    Frames of an earlier run in the same folder are replaced, those beyond the new last one removed; other files stay.
+    Frames of an earlier run in the same folder are replaced; other files stay.
 
     Args:
         path: the folder.
         suffix: '.png', '.jpg', '.tif' or '.webp'.
         start_number: number of the first frame. Names get four digits, or as many as the last number needs.
+        overwrite: replace an earlier run that is there by the time of `close`.
     """
 
     notes: list[str] = []
 
-    def __init__(self, path: str | Path, suffix: str = '.png', start_number: int = 0):
+    def __init__(self, path: str | Path, suffix: str = '.png', start_number: int = 0, overwrite: bool = True):
         self.path, self.suffix, self.start_number, self.count = Path(path), suffix, start_number, 0
-        self.partial = self.path.with_name(f'{self.path.name}.partial')
-        shutil.rmtree(self.partial, ignore_errors=True)
-        try:
-            self.partial.mkdir(parents=True)
-        except OSError as error:
-            raise PermissionError(f'{self.path} cannot be written: {error.strerror}') from error
+        self.whole = WholeFolder(self.path, overwrite, keep=lambda entry: not is_numbered(entry, suffix))
+        self._finished = False
 
     bit_depth = 16      # deep frames stay deep; 8-bit ones come as 8-bit
 
     def write_frame(self, pixels: np.ndarray, pts: int = 0) -> None:
         """(H, W, 1 | 3 | 4) uint8 or uint16; the time is not kept."""
-        (self.partial / f'{self.count:012d}{self.suffix}').write_bytes(encode_image(pixels, self.suffix))
+        self._numbered(self.count).write_bytes(encode_image(pixels, self.suffix))
         self.count += 1
 
     def close(self) -> None:
-        """Number the frames and move them to their folder."""
-        if not self.partial.is_dir():
-            return
-        digits = max(4, len(str(self.start_number + self.count - 1)))
-        if not self.path.is_dir():
-            for source, name in self._names(digits):
-                source.rename(self.partial / name)
-            os.replace(self.partial, self.path)
-            return
-        for stale in existing_frames(self.path, self.suffix):
-            stale.unlink()
-        for source, name in self._names(digits):
-            os.replace(source, self.path / name)
-        self.partial.rmdir()
+        """Number the frames and give the folder its name."""
+        if not self._finished:
+            self.finish()
+            self.whole.commit()
 
-    def _names(self, digits: int) -> list[tuple[Path, str]]:
-        return [(self.partial / f'{i:012d}{self.suffix}', f'{self.start_number + i:0{digits}d}{self.suffix}')
-                for i in range(self.count)]
+    def finish(self) -> None:
+        """All but the name: the folder is complete at `whole.path`.
+
+        Raises:
+            ValueError: no frame was written.
+        """
+        if not self.count:
+            self.abort()
+            raise ValueError(f'{self.path}: no frame to write')
+        digits = max(4, len(str(self.start_number + self.count - 1)))
+        for i in range(self.count):
+            self._numbered(i).rename(self.whole.path / f'{self.start_number + i:0{digits}d}{self.suffix}')
+        self._finished = True
+
+    def _numbered(self, index: int) -> Path:
+        """Until the last number is known, and never one of the final names."""
+        return self.whole.path / f'frame{index}{self.suffix}'
 
     def abort(self) -> None:
-        shutil.rmtree(self.partial, ignore_errors=True)
+        self.whole.discard()
+
+
+def is_numbered(path: Path, suffix: str) -> bool:
+    """Whether a run of this writer may have made it."""
+    return path.suffix == suffix and path.stem.isdecimal() and len(path.stem) >= 4
 
 
 def existing_frames(folder: Path, suffix: str) -> list[Path]:
     """Numbered images of an earlier run."""
-    return [p for p in folder.iterdir() if p.suffix == suffix and p.stem.isdigit()] if folder.is_dir() else []
+    return [path for path in folder.iterdir() if is_numbered(path, suffix)] if folder.is_dir() else []
 
 
 class ImageFileWriter:
@@ -193,27 +200,29 @@ class ImageFileWriter:
     notes: list[str] = []
     bit_depth = 16
 
-    def __init__(self, path: str | Path):
-        self.path, self._data = Path(path), b''
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(f'{self.path}: the folder {self.path.parent} does not exist')
+    def __init__(self, path: str | Path, overwrite: bool = True):
+        self.path, self._written = Path(path), False
+        self.whole = WholeFile(self.path, overwrite)
 
     def write_frame(self, pixels: np.ndarray, pts: int = 0) -> None:
-        if self._data:
+        if self._written:
             raise ValueError(f'{self.path} is one image, but the input has more than one frame: '
                              'name a folder or a video instead')
-        self._data = encode_image(pixels, self.path.suffix.lower())
+        self.whole.path.write_bytes(encode_image(pixels, self.path.suffix.lower()))
+        self._written = True
 
     def close(self) -> None:
-        if not self._data:
-            return
-        partial = self.path.with_name(f'{self.path.stem}.partial{self.path.suffix}')
-        try:
-            partial.write_bytes(self._data)
-            os.replace(partial, self.path)
-        finally:
-            partial.unlink(missing_ok=True)
-        self._data = b''
+        self.finish()
+        self.whole.commit()
+
+    def finish(self) -> None:
+        """
+        Raises:
+            ValueError: no image was written.
+        """
+        if not self._written:
+            self.abort()
+            raise ValueError(f'{self.path}: no frame to write')
 
     def abort(self) -> None:
-        self._data = b''
+        self.whole.discard()

@@ -1,15 +1,18 @@
 """Which files a conversion writes: kinds, names, writers, and the checks that keep user data safe."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from files import check_apart, publish
+
 from .formats import holds_alpha, is_image_path, is_video_path
 from .frame import StreamInfo
-from .images import ImageFileWriter, ImageFolderWriter, existing_frames
+from .images import ImageFileWriter, ImageFolderWriter, existing_frames, list_images
 from .render import KINDS
 from .writer import VideoFileWriter
 
@@ -36,6 +39,7 @@ class Output:
     kind: str                            # one of KINDS
     path: Path
     output_type: str = 'auto'
+    overwrite: bool = True               # what has the name when the work is done
 
     @property
     def is_folder(self) -> bool:
@@ -49,20 +53,38 @@ class Output:
     def open(self, info: StreamInfo, options: EncodingOptions, source: Path | None):
         """The writer for this output; `source` is the video whose audio it carries, or None."""
         if self.is_folder:
-            return ImageFolderWriter(self.path, '.png', options.start_number)
+            return ImageFolderWriter(self.path, '.png', options.start_number, self.overwrite)
         if self.is_image:
-            return ImageFileWriter(self.path)
+            return ImageFileWriter(self.path, self.overwrite)
         # an alpha video is a tool of editors, not something to listen to
         audio = source if options.keep_audio and self.kind != 'alpha' else None
         return VideoFileWriter(self.path, info, CHANNELS[self.kind], options.codec, options.crf, options.bit_rate,
-                               options.encoder_options, audio)
+                               options.encoder_options, audio, self.overwrite)
 
     def exists(self) -> bool:
-        return bool(existing_frames(self.path, '.png')) if self.is_folder else self.path.exists()
+        return bool(existing_frames(self.path, '.png')) if self.is_folder else os.path.lexists(self.path)
+
+    def is_complete(self, frame_count: int | None) -> bool:
+        """Whether an earlier run has finished it: a file that is not empty, or a folder with every frame.
+
+        Args:
+            frame_count: of the input, as far as it says; None when it does not.
+        """
+        if not self.is_folder:
+            return self.path.is_file() and self.path.stat().st_size > 0
+        numbers = sorted(int(path.stem) for path in existing_frames(self.path, '.png'))
+        return bool(numbers) and len(numbers) >= (frame_count or 1) and numbers[-1] - numbers[0] == len(numbers) - 1
+
+
+def read_files(path: str | Path) -> list[Path]:
+    """What reading a file or a folder of images reads, for `check_apart`; nothing where it is none."""
+    path = Path(path)
+    return [path, *list_images(path)[0]] if path.is_dir() else [path]
 
 
 def plan_outputs(named: dict[str, str | Path | None], source: Path, output_type: str, codec: str | None,
-                 has_background: bool, overwrite: bool) -> list[Output]:
+                 has_background: bool, overwrite: bool, reads: Mapping[str, str | Path | None] | None = None
+                 ) -> list[Output]:
     """Check everything that can be checked before slow work starts.
 
     Args:
@@ -73,31 +95,33 @@ def plan_outputs(named: dict[str, str | Path | None], source: Path, output_type:
         has_background: a background was asked for, so the composition is opaque. Without one it is written with
             transparency wherever the format can hold it.
         overwrite: replace outputs that exist.
+        reads: further inputs by what they are called, which no output may replace either.
     Raises:
-        ValueError: no output, two outputs of one name, an output that is the input, a format without alpha.
+        ValueError: no output, two outputs of one name, an output that is an input, a format without alpha.
         FileExistsError: an output exists and `overwrite` is off.
     """
     if output_type not in OUTPUT_TYPES:
         raise ValueError(f'output_type must be one of {", ".join(OUTPUT_TYPES)}, got {output_type!r}')
-    outputs = [Output(kind, Path(path), output_type) for kind, path in named.items() if path is not None]
+    outputs = [Output(kind, Path(path), output_type, overwrite) for kind, path in named.items() if path is not None]
     if not outputs:
         raise ValueError('nothing to write: name at least one of ' + ', '.join(f'output_{kind}' for kind in KINDS))
+    read = {'input': source, **(reads or {})}
+    check_apart({f'output_{output.kind}': output.path for output in outputs},
+                {name: read_files(path) for name, path in read.items() if path is not None})
     for output in outputs:
-        _check_output(output, source, codec, overwrite)
+        if (around := next((other for other in outputs if other.is_folder and other is not output and
+                            output.path.resolve().is_relative_to(other.path.resolve())), None)) is not None:
+            raise ValueError(f'output {output.path} lies in the folder of another output, {around.path}, which is '
+                             'replaced as a whole: choose another place')
+        _check_output(output, codec, overwrite)
         if output.kind == 'composition' and not has_background and (output.is_folder or
                                                                     holds_alpha(output.path, codec)):
             output.kind = 'rgba'
-    names = [output.path.resolve() for output in outputs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f'two outputs have the name {name}: give each its own')
     return outputs
 
 
-def _check_output(output: Output, source: Path, codec: str | None, overwrite: bool) -> None:
+def _check_output(output: Output, codec: str | None, overwrite: bool) -> None:
     path = output.path
-    if path.resolve() == source.resolve() or (path.exists() and source.exists() and path.samefile(source)):
-        raise ValueError(f'output {path} is the input itself: choose another name')
     if not output.is_folder and path.is_dir():
         raise ValueError(f'output {path} is a folder: name a file, or leave the suffix away for a PNG sequence')
     if output.is_folder and path.exists() and not path.is_dir():
@@ -149,10 +173,11 @@ class OutputSet:
             writer.write_frame(rendered[kind, self._depth(writer)], pts)
 
     def close(self) -> None:
-        """Complete every file. If one fails, those not yet complete are removed."""
+        """Complete every file, then give all of them their names. If one fails, there is none."""
         try:
             for _, writer in self._writers:
-                writer.close()
+                writer.finish()
+            publish([writer.whole for _, writer in self._writers])
         except BaseException:
             self.abort()
             raise

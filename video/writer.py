@@ -1,7 +1,6 @@
 """Writing video files through FFmpeg (PyAV): codec by suffix, exact times, colour tags, the source's audio."""
 
 import errno
-import os
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +9,8 @@ import av
 import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
+
+from files import WholeFile
 
 from .audio import Companions
 from .formats import codec_of, container_of
@@ -31,28 +32,26 @@ class VideoFileWriter:
         bit_rate: [bit/s].
         options: further options of the encoder.
         audio_from: a file whose audio, subtitles, chapters and metadata to carry along.
+        overwrite: replace a file that has the name by the time of `close`.
     Raises:
         ValueError: unknown suffix or codec, an option the encoder refuses, alpha for a codec without.
     """
 
     def __init__(self, path: str | Path, info: StreamInfo, channels: int = 3, codec: str | None = None, crf: int = 18,
                  bit_rate: int | None = None, options: dict[str, str] | None = None,
-                 audio_from: str | Path | None = None):
+                 audio_from: str | Path | None = None, overwrite: bool = True):
         self.path, self.info, self.channels = Path(path), info, channels
         self.codec, self.notes = codec_of(path, codec), []
         if channels == 4 and self.codec.alpha is None:
             raise ValueError(f'{path}: {self.codec.encoder} cannot hold alpha: '
                              'use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of PNGs')
         self.deep = info.bit_depth > 8 and self.codec.deep is not None
-        self.partial = self.path.with_name(f'{self.path.stem}.partial{self.path.suffix}')
-        self._reformatter, self._companions, self._last_pts, self._closed = VideoReformatter(), None, None, False
+        self._reformatter, self._last_pts, self._closed = VideoReformatter(), None, False
+        self._output = self._companions = None
         container = container_of(path)
+        self.whole = WholeFile(path, overwrite)
         try:
-            self.partial.touch()
-        except OSError as error:
-            raise PermissionError(f'{self.path} cannot be written: {error.strerror}') from error
-        self._output = av.open(str(self.partial), 'w', format=container.muxer)
-        try:
+            self._output = av.open(f'file:{self.whole.path}', 'w', format=container.muxer)
             with self._one_line_errors():
                 self._stream = self._add_stream(crf, bit_rate, options or {})
                 if audio_from is not None:
@@ -166,6 +165,11 @@ class VideoFileWriter:
         Raises:
             ValueError: when no frame was written.
         """
+        self.finish()
+        self.whole.commit()
+
+    def finish(self) -> None:
+        """All but the name: the file is complete at `whole.path`."""
         if self._closed:
             return
         if self._last_pts is None:
@@ -182,14 +186,14 @@ class VideoFileWriter:
             self.abort()
             raise
         self._release()
-        os.replace(self.partial, self.path)
 
     def abort(self) -> None:
         """Give up; nothing stays behind."""
-        with suppress(av.FFmpegError, OSError):
-            self._output.close()
+        if self._output is not None:
+            with suppress(av.FFmpegError, OSError):
+                self._output.close()
         self._release()
-        self.partial.unlink(missing_ok=True)
+        self.whole.discard()
 
     def _release(self) -> None:
         if self._companions is not None:

@@ -138,4 +138,9 @@ def test_one_image_is_one_image(tmp_path):
     writer.write_frame(np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(ValueError, match='is one image, but the input has more than one frame'):
         writer.write_frame(np.zeros((2, 2, 3), np.uint8))
+    writer.abort()
+    assert names(tmp_path) == []
+    for writer in (ImageFileWriter(tmp_path / 'a.png'), ImageFolderWriter(tmp_path / 'a')):
+        with pytest.raises(ValueError, match='no frame to write'):
+            writer.close()
     assert names(tmp_path) == []

@@ -35,7 +35,48 @@ def test_what_a_name_stands_for(tree, source, recursive, expected):
 def test_each_clip_once_under_a_name_of_its_own(tree):
     clips = expand_inputs([tree / 'a2.mp4', tree / 'day', tree / 'a*.mp4'])
     assert relative(clips, tree) == ['a2.mp4', 'day/a2.mp4', 'a10.mp4']
+    assert [(clip.folder.as_posix(), clip.name) for clip in clips] == [('.', 'a2'), ('day', 'a2'), (tree.name, 'a10')]
+    clips = expand_inputs([tree / 'a2.mp4', tree / 'day' / 'a2.mp4', tree / 'a10.mp4'])
     assert [clip.name for clip in clips] == [f'{tree.name}_a2', 'day_a2', 'a10']
+    (tree / 'day' / 'a2.mov').write_bytes(b'')
+    clips = expand_inputs([tree / 'day'])
+    assert [clip.name for clip in clips] == ['a2.mov', 'a2.mp4']
+
+
+def outputs(tree, source, template, **settings):
+    clips = expand_inputs([tree / source], recursive=True, **settings)
+    return {clip.path.relative_to(tree).as_posix(): output_path(template, clip, batch=True, several=True).as_posix()
+            for clip in clips}
+
+
+def test_a_clip_keeps_its_place_whatever_comes_beside_it(tree):
+    (tree / 'one.jpg').unlink()
+    before = outputs(tree, '.', 'out')
+    assert before == {'a2.mp4': 'out/a2.mp4', 'a10.mp4': 'out/a10.mp4', 'day/a2.mp4': 'out/day/a2.mp4',
+                      'day/frames': 'out/day/frames'}
+    assert outputs(tree, '.', 'out/x_{name}.mov')['day/a2.mp4'] == 'out/day/x_a2.mov'
+    for name in ('night/a2.mp4', 'day/later/frames/0.png', 'b.mp4'):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(b'')
+    after = outputs(tree, '.', 'out')
+    assert before.items() <= after.items() and len(set(after.values())) == len(after) == 7
+
+
+def test_results_and_unfinished_files_are_no_clips(tree):
+    for name in ('a2_composition.mp4', 'day/a2_composition.mp4', 'day/frames_composition/0000.png', 'out/a2.mp4',
+                 'a10.partial-0123abcd.mp4', 'x.partial-0123abcd/0000.png', 'day/frames/2.partial-0123abcd.png',
+                 '.hidden/a.mp4', 'b_composition.mp4', 'c.partial.mp4'):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(b'')
+    (tree / 'one.jpg').unlink()
+    told = []
+    clips = expand_inputs([tree], True, lambda clip: [
+        default_output(clip), output_path(tree / 'out', clip, batch=True, several=False)], told.append)
+    assert sorted(relative(clips, tree)) == ['a10.mp4', 'a2.mp4', 'b_composition.mp4', 'c.partial.mp4', 'day/a2.mp4',
+                                             'day/frames']
+    assert len(told) == 4 and f'{tree}/out/a2.mp4 left out: it is what {tree}/a2.mp4 is converted to' in told[-1]
+    named = expand_inputs([tree / 'a2_composition.mp4', tree / 'a2.mp4'], False, lambda clip: [default_output(clip)])
+    assert len(named) == 2                                   # who names it, means it
 
 
 @pytest.mark.parametrize('source, template, expected', [
