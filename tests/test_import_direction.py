@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ALLOWED: dict[str, set[str]] = {
     'model': set(), 'dataset': set(), 'training': set(), 'train_loss': set(), 'train_config': set(), 'video': set(),
     'evaluation/metrics': set(), 'slurm': set(),
-    'train_passes': {'training'},
+    'train_passes': {'training'}, 'train_instance_loss': {'train_loss'},
     'train': {'train_config', 'train_loss', 'train_passes', 'training', 'dataset', 'model'},
     'train_speed_test': {'train', 'train_config', 'training', 'dataset'},
     **dict.fromkeys(('mobileone_train', 'mamba_train', 'unireplknet_train'), {'train'}),
