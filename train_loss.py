@@ -1,8 +1,9 @@
 """Every loss of the video matting trainers, as pure functions of tensors.
 
 Paper: Robust High-Resolution Video Matting with Temporal Guidance, arXiv 2108.11515, section 4.3; the optional
-gradient term is the Sobel loss of Background Matting V2, arXiv 2012.07810. All losses are computed in float32
-(float64 stays float64), whatever autocast says: the released code ran the Laplacian pyramid in float16.
+gradient term is the Sobel loss of Background Matting V2, arXiv 2012.07810, whose two stages have theirs here too. All
+losses are computed in float32 (float64 stays float64), whatever autocast says: the released code ran the Laplacian
+pyramid in float16.
 """
 
 from dataclasses import dataclass, fields
@@ -108,6 +109,78 @@ def _foreground_terms(pred_fgr: Tensor, pred_pha: Tensor, true_fgr: Tensor, true
 def coherence_loss(pred: Tensor, true: Tensor) -> Tensor:
     """5 x the mean squared error of frame differences; (B, T, C, H, W) with T of at least 2."""
     return COHERENCE_FACTOR * F.mse_loss(pred.diff(dim=1), true.diff(dim=1))
+
+
+# ------------------------------------------------------------------------------------------------ background plate
+
+def plate_base_loss(pred: dict[str, Tensor], true_fgr: Tensor, true_pha: Tensor, **how) -> dict[str, Tensor]:
+    """The coarse network with a plate against the truth.
+
+    Args:
+        pred: 'pha', 'fgr', 'err': (B, 1, H, W), (B, 3, H, W), (B, 1, H, W) in [0, 1].
+        true_fgr, true_pha: (B, 3, H, W) and (B, 1, H, W) in [0, 1].
+        how: as in `plate_terms`.
+    Returns:
+        'pha', 'sobel', 'fgr', 'err' and their sum 'total'.
+    """
+    with torch.autocast(true_pha.device.type, enabled=False):
+        pred = {name: _at_least_float32(x) for name, x in pred.items()}
+        terms = plate_terms(pred, true_fgr, true_pha, **how)
+        terms['total'] = sum(terms.values())
+    return terms
+
+
+def plate_refine_loss(pred: dict[str, Tensor], true_fgr: Tensor, true_pha: Tensor, **how) -> dict[str, Tensor]:
+    """Both sizes of the refine network against the truth; the predicted error is judged at full size.
+
+    Args:
+        pred: 'pha', 'fgr' (full size) and 'pha_sm', 'fgr_sm', 'err_sm' (coarse).
+        true_fgr, true_pha, how: as in `plate_base_loss`.
+    Returns:
+        'pha', 'sobel', 'fgr', 'err', 'pha_sm', 'sobel_sm', 'fgr_sm' and their sum 'total'.
+    """
+    with torch.autocast(true_pha.device.type, enabled=False):
+        pred = {name: _at_least_float32(x) for name, x in pred.items()}
+        size, small = true_pha.shape[-2:], pred['pha_sm'].shape[-2:]
+        coarse = {'pha': pred['pha_sm'], 'fgr': pred['fgr_sm']}
+        terms = plate_terms({'pha': pred['pha'], 'fgr': pred['fgr']}, true_fgr, true_pha, **how)
+        terms |= {f'{name}_sm': term for name, term in
+                  plate_terms(coarse, _resize(true_fgr, small), _resize(true_pha, small), **how).items()}
+        enlarged = {'pha': _resize(pred['pha_sm'], size), 'err': _resize(pred['err_sm'], size)}
+        terms['err'] = error_loss(enlarged, true_pha, how.get('detach_error', True))
+        terms['total'] = sum(terms.values())
+    return terms
+
+
+def plate_terms(pred: dict[str, Tensor], true_fgr: Tensor, true_pha: Tensor, normalise: bool = True,
+                solid: float = 0., detach_error: bool = True) -> dict[str, Tensor]:
+    """Terms of one size.
+
+    Args:
+        normalise: the mean error of colours over the pixels that are judged; False: over all, as published, where the
+            weight of the colours depends on how large the person is.
+        solid: colours are judged where alpha is above this: 0.95 for sets whose foregrounds are whole photos, with the
+            old background in every soft pixel.
+        detach_error: the predicted error learns from alpha and not the other way round. The published refine stage
+            lets it pull alpha too (False), its base stage does not.
+    """
+    true_msk = (true_pha > solid).to(true_fgr)
+    fgr = (pred['fgr'] - true_fgr).abs() * true_msk
+    terms = {'pha': F.l1_loss(pred['pha'], true_pha), 'sobel': F.l1_loss(sobel(pred['pha']), sobel(true_pha)),
+             'fgr': fgr.sum() / (3 * true_msk.sum()).clamp(min=1) if normalise else fgr.mean()}
+    if 'err' in pred:
+        terms['err'] = error_loss(pred, true_pha, detach_error)
+    return terms
+
+
+def error_loss(pred: dict[str, Tensor], true_pha: Tensor, detach: bool) -> Tensor:
+    """Mean squared difference of the predicted error 'err' and that of 'pha'."""
+    pha = pred['pha'].detach() if detach else pred['pha']
+    return F.mse_loss(pred['err'], (pha - true_pha).abs())
+
+
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(x, size=size, mode='bilinear', align_corners=False)
 
 
 # ---------------------------------------------------------------------------------------------- Laplacian pyramid
