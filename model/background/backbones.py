@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, mobilenet_v3_small, resnet101
 
@@ -45,6 +46,17 @@ def six_channels(conv: nn.Conv2d) -> nn.Conv2d:
     """A fresh convolution like this one, for frame and plate."""
     return nn.Conv2d(IN_CHANNELS, conv.out_channels, conv.kernel_size, conv.stride, conv.padding,
                      bias=conv.bias is not None)
+
+
+def start_from_difference(encoder: nn.Module) -> None:
+    """Set the plate's half of a first convolution that knows frames: every second filter compares frame and plate.
+
+    ImageNet weights know nothing about a plate; a filter of the frame minus the same filter of the plate is what the
+    network would learn first.
+    """
+    conv = next(module for module in encoder.modules() if isinstance(module, nn.Conv2d))
+    with torch.no_grad():
+        conv.weight[::2, 3:] = -conv.weight[::2, :3]
 
 
 def resnet(depth: int) -> nn.Module:

@@ -1,8 +1,8 @@
 """The refiner: full-resolution alpha and colours, computed anew where the coarse network predicts an error.
 
-Paper: Real-Time High-Resolution Background Matting, arXiv 2012.07810, section 3.2. A patch is 4x4 pixels of the output and
-2x2 of the half-size maps (TorchScript knows no names for such numbers); its two convolutions at half and two at full
-size see 13x13 pixels around it.
+Paper: Real-Time High-Resolution Background Matting, arXiv 2012.07810, section 3.2. A patch is 4x4 pixels of the
+output, 2x2 of the half-size maps (TorchScript knows no names for such numbers); its two convolutions at half and two at
+full size see 13x13 pixels around it.
 
 Patches are cut out and put back by index arithmetic on the device, in one way, for any batch and without a branch on
 how many there are: no patch at all is an empty batch, and every exporter follows it.
