@@ -1,14 +1,13 @@
 """Train a network with a plate from photos with mattes, composed on the device: our weights for background plates.
 
     python train_plate_photos.py --photos packed --backgrounds packed/backgrounds --objects packed/objects \\
-        --run-dir runs/plate
+        --valid-photos mattes_test --run-dir runs/plate
     (the same again goes on with it)
 
 A run has a time budget: first the coarse network on small frames, then the refiner on large ones. The stages of the
 paper on its data sets are train_base.py and train_refine.py. The recipe: documentation/background_plate.md.
 """
 
-import math
 import os
 import sys
 import time
@@ -22,20 +21,22 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')      # as in train_photos.py
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from dataset.photo_bank import OBJECT_CANVAS, PhotoBank, load_backgrounds
 from dataset.plate_composer import PlateComposer
-from model.background import MattingBase, MattingRefine
+from model.background import MattingRefine
 from model.background.backbones import start_from_difference
 from train_config import add_flags, setting
-from train_loss import plate_base_loss, plate_refine_loss
-from training.checkpoint import Checkpoints, SaveError
-from training.clips import seeded
+from train_plate_passes import PlateMeasure, PlatePass, StagedNetwork, learning_rates, move_again, stand_still
+from training import command
+from training.checkpoint import Checkpoints
+from training.clock import Budget
 from training.distributed import Ranks
-from training.log import Log, Meter
-from training.metrics import alpha_metrics
-from training.optimization import Diverged, Terms, Updater
-from training.signals import EXIT_REQUEUE, StopRequest
+from training.loop import Run, Trainer
+from training.optimization import Optimization
+from training.passes import Terms, Turn
+from training.validation import ValidationSet
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,6 @@ class Phase:
     scales: tuple[float, ...] = ()            # the refiner is trained, with these backbone scales in turn
     pixels: float = 0.25                      # share of a frame that is refined
 
-    def batch(self, step: int) -> tuple[int, int]:
-        return self.batches[step % len(self.batches)]
-
 
 PRESETS: dict[str, tuple[Phase, ...]] = {
     'cpu': (Phase(0.45, ((160, 12),)), Phase(0.30, ((256, 6), (192, 10))),
@@ -57,6 +55,9 @@ PRESETS: dict[str, tuple[Phase, ...]] = {
     'gpu': (Phase(0.6, ((256, 64), (384, 32))), Phase(0.4, ((1024, 6), (768, 10)), (0.25, 0.5))),
     'smoke': (Phase(0.5, ((64, 4), (96, 2))), Phase(0.5, ((128, 2),), (0.5, 0.25))),
 }
+
+
+VALID_PIXELS = 40_000        # refined in validation
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class PlatePhotoConfig:
     valid_photos: str = setting('folder with fgr/ and pha/ of held-out photos, for validation', '')
     learning_rate_backbone: float = setting('highest', 3e-4)
     learning_rate: float = setting('highest, of ASPP and decoder', 1e-3)
-    learning_rate_refiner: float = setting('highest', 1e-3)
+    learning_rate_refiner: float = setting('highest; the refiner begins when the schedule has come down to a seventh',
+                                           5e-3)
     warmup_steps: int = setting('iterations of linear warm-up', 50)
     weight_decay: float = setting('of AdamW', 0.01)
     clip_gradient: float = setting('largest gradient norm; 0: no clipping', 1.)
@@ -82,10 +84,9 @@ class PlatePhotoConfig:
     device: str = setting('cpu, cuda or auto', 'auto', ('auto', 'cpu', 'cuda'))
     save_minutes: float = setting('between two states', 5.)
     seed: int = setting('of every draw', 0)
-    disable_progress_bar: bool = setting('print nothing between saves', False)
+    disable_progress_bar: bool = setting('no tqdm', False)
 
-    # what training.optimization.Updater asks for
-    optimizer, adam_eps, untouched, nonfinite_limit = 'adamw', 1e-8, 'skip', 20
+    optimizer, schedule = 'adamw', 'cosine'
     learning_rate_aspp = learning_rate_decoder = property(lambda self: self.learning_rate)
 
     def __post_init__(self):
@@ -98,172 +99,122 @@ class PlatePhotoConfig:
             raise ValueError(f'--preset must be one of {", ".join(PRESETS)}, got {self.preset}')
 
 
-class PlateTrainer:
-    """Runs the phases of a preset.
+class ComposedFrames:
+    """Batches of the phase that the clock says; the next one is composed while this one is computed with.
 
     Args:
-        network: on its device. composers: size of the frames -> what makes them. valid: frames to validate on.
+        composers: size of the frames [px] -> what makes them.
     """
 
-    def __init__(self, network: MattingRefine, config: PlatePhotoConfig, composers: Mapping[int, PlateComposer],
-                 valid: Mapping[int, PlateComposer], device: torch.device, checkpoints: Checkpoints):
-        self.network, self.config, self.composers, self.valid = network, config, composers, valid
-        self.device, self.checkpoints = device, checkpoints
-        self.phases = PRESETS[config.preset]
-        self.updater = Updater(network, network, config, Ranks(0, 1, device), 'fp32')
-        self.step, self.elapsed, self.phase_steps = 0, 0., 0         # elapsed [s]
+    def __init__(self, phases: Sequence[Phase], clock: Budget, composers: Mapping[int, PlateComposer]):
+        self.phases, self.clock, self.composers, self.waited = phases, clock, composers, 0.
         self.pool, self.ahead = ThreadPoolExecutor(1), {}
 
-    @property
-    def progress(self) -> float:
-        return min(1., self.elapsed / (60 * self.config.minutes))
+    def take(self, count: int, step: int) -> list[tuple[Tensor, ...]]:
+        part, start = self.clock.part, time.perf_counter()
+        batch = (self.ahead.pop((part, step), None) or self._compose(part, step)).result()
+        self.waited += time.perf_counter() - start
+        self.ahead = {(part, step + 1): self._compose(part, step + 1)}
+        return [batch]
 
-    def phase(self) -> int:
-        end = 0.
-        for index, phase in enumerate(self.phases):
-            end += phase.share
-            if self.progress < end - 1e-9:
-                return index
-        return len(self.phases) - 1
+    def _compose(self, part: int, step: int) -> Future:
+        batches = self.phases[part].batches
+        size, frames = batches[step % len(batches)]
+        return self.pool.submit(self.composers[size].batch, step, frames)
 
-    def train(self) -> bool:
-        """To the end of the budget. False when a signal ended it earlier, with everything saved."""
-        config, before = self.config, self.phase()
-        log, meter = Log(Path(config.run_dir) / 'log', step=self.step, progress=False), Meter(self.device)
-        last_save, clock = self.elapsed, time.monotonic()
-        with StopRequest() as stop:
-            while self.elapsed < 60 * config.minutes and stop.received is None:
-                index = self.phase()
-                if index != before:
-                    log.say(f'phase {index}: {self.phases[index]}')
-                    before, self.phase_steps = index, 0
-                terms = self.iterate(index)
-                meter.count(*[self.phases[index].batch(self.step)[1]] * 2)
-                self.step += 1
-                now = time.monotonic()
-                self.elapsed, clock = self.elapsed + now - clock, now
-                if self.step % 20 == 0:
-                    log.scalars({f'train_{name}': value for name, value in terms.items()} | meter.read(0.),
-                                self.step, index)
-                    if not config.disable_progress_bar:
-                        log.say(f'{self.elapsed / 60:6.1f} min, step {self.step}, phase {index}: '
-                                + ', '.join(f'{name} {float(value):.4f}' for name, value in terms.items()))
-                if self.elapsed - last_save > 60 * config.save_minutes:
-                    self.save(log)
-                    last_save, clock = self.elapsed, time.monotonic()   # validation is not part of the budget
-        self.save(log)
-        log.close()
-        return stop.received is None
-
-    def iterate(self, index: int) -> Terms:
-        """One update on one batch of frames."""
-        seeded(self.config.seed, self.step)             # of dropout: a run that was stopped goes on as it would have
-        self._set_rates()
-        self._set_mode(refining=bool(self.phases[index].scales))
-        terms = self.updater.update([self._next(index)], lambda item: self.losses(self.phases[index], *item))
-        self.updater.ema.decay = min(self.config.ema, (1 + self.phase_steps) / (10 + self.phase_steps))
-        self.updater.ema.update()
-        self.phase_steps += 1
-        return terms
-
-    def _set_mode(self, refining: bool) -> None:
-        """While the refiner is trained, encoder and ASPP stay as they are: two or three frames have no batch statistics
-        worth keeping, and half of the time is saved."""
-        self.network.train()
-        for part in (self.network.backbone, self.network.aspp):
-            part.requires_grad_(not refining)
-            part.train(not refining)
-        if refining:
-            self.network.decoder.eval()
-
-    def _next(self, index: int) -> tuple[Tensor, ...]:
-        """The batch of this step; the next one is composed meanwhile."""
-        future = self.ahead.pop((index, self.step), None) or self._compose(index, self.step)
-        self.ahead = {(index, self.step + 1): self._compose(index, self.step + 1)}
-        return future.result()
-
-    def _compose(self, index: int, step: int) -> Future:
-        size, count = self.phases[index].batch(step)
-        return self.pool.submit(self.composers[size].batch, step, count)
-
-    def _set_rates(self) -> None:
-        """Cosine to zero over the budget, after a warm-up."""
-        factor = 0.5 * (1 + math.cos(math.pi * self.progress)) * min(1., (self.step + 1) / self.config.warmup_steps)
-        for group in self.updater.optimizer.param_groups:
-            # the refiner only begins when the others end
-            group['lr'] = group['initial_lr'] * (max(factor, 0.1) if group['name'] == 'refiner' else factor)
-
-    def losses(self, phase: Phase, src: Tensor, plate: Tensor, fgr: Tensor, pha: Tensor) -> Terms:
-        """Terms of one batch, 'total' among them."""
-        network = self.network
-        src, plate = (x.contiguous(memory_format=torch.channels_last) for x in (src, plate))
-        if not phase.scales:
-            pred_pha, pred_fgr, err, _ = MattingBase.forward(network, src, plate)
-            return plate_base_loss({'pha': pred_pha, 'fgr': pred_fgr, 'err': err}, fgr, pha)
-        network.backbone_scale = phase.scales[self.step % len(phase.scales)]
-        network.refine_sample_pixels = int(phase.pixels * pha[0].numel())
-        network.refine_prevent_oversampling = False     # every step has patches
-        names = ('pha', 'fgr', 'pha_sm', 'fgr_sm', 'err_sm')
-        return plate_refine_loss(dict(zip(names, network(src, plate), strict=False)), fgr, pha)
-
-    def save(self, log: Log) -> None:
-        """The averaged weights, the full state, and how good they are."""
-        self.checkpoints.save_weights(self.updater.ema.weights(), 0)
-        self.checkpoints.save_state({'network': self.network.state_dict(), 'updater': self.updater.state_dict(),
-                                     'streams': {}, 'step': self.step, 'elapsed': self.elapsed,
-                                     'phase_steps': self.phase_steps, 'config': asdict(self.config)}, self.step)
-        numbers = self.validate()
-        log.scalars({f'valid_{name}': value for name, value in numbers.items()}, self.step, self.phase())
-        log.say(f'{self.elapsed / 60:6.1f} min, step {self.step}: '
-                + ', '.join(f'{name} {value:.2f}' for name, value in numbers.items()))
-
-    @torch.no_grad()
-    def validate(self, batches: int = 6, batch_size: int = 4) -> dict[str, float]:
-        """MAD and MSE x 1000 of the averaged weights on the same damaged plates each time, by the coarse network."""
-        sums: dict[str, float] = {}
-        with self.updater.ema.applied():
-            self.network.eval()
-            for size, composer in self.valid.items():
-                for index in range(batches):
-                    src, plate, _, pha = composer.batch(index, batch_size)
-                    pred = MattingBase.forward(self.network, src, plate)[0]
-                    for name, value in alpha_metrics(pred[:, None], pha[:, None]).items():
-                        sums[f'{name}_{size}'] = sums.get(f'{name}_{size}', 0.) + 1000 * value / batches
-        return sums
+    def state_dict(self) -> dict:
+        return {}
 
     def load_state_dict(self, state: dict) -> None:
-        if state['config']['model_variant'] != self.config.model_variant:
-            raise ValueError(f'--run-dir holds a run of {state["config"]["model_variant"]}, asked for '
-                             f'{self.config.model_variant}: name another --run-dir')
-        self.network.load_state_dict(state['network'])
-        self.updater.load_state_dict(state['updater'])
-        self.step, self.elapsed, self.phase_steps = state['step'], state['elapsed'], state['phase_steps']
+        pass
 
 
-def build(config: PlatePhotoConfig) -> PlateTrainer:
+class PhasePass(PlatePass):
+    """A stage, in the phases that are its own."""
+
+    def __init__(self, name: str, stream: ComposedFrames, network: MattingRefine, coarse: bool):
+        super().__init__(name, stream, prepare, coarse)
+        self.network = network
+
+    def due(self, step: int) -> bool:
+        return self.coarse != bool(self.stream.phases[self.stream.clock.part].scales)
+
+    def losses(self, batch: tuple[Tensor, ...], turn: Turn) -> Terms:
+        if self.coarse:
+            move_again(self.network)
+        else:
+            stand_still(self.network)
+        return super().losses(batch, turn)
+
+    def settings(self, pha: Tensor, turn: Turn) -> dict[str, float]:
+        phase = self.stream.phases[self.stream.clock.part]
+        if self.coarse:
+            return {}
+        return {'backbone_scale': phase.scales[turn.step // len(phase.batches) % len(phase.scales)],
+                'refine_sample_pixels': int(phase.pixels * pha[0].numel())}
+
+
+def prepare(batch: tuple[Tensor, ...], turn: Turn) -> tuple[Tensor, ...]:
+    src, plate, fgr, pha = batch
+    return (*(x.contiguous(memory_format=torch.channels_last) for x in (src, plate)), fgr, pha)
+
+
+class FixedFrames(Dataset):
+    """The same frames with the same damaged plates each time."""
+
+    def __init__(self, composer: PlateComposer, frames: int = 16):
+        self.composer, self.frames = composer, frames
+
+    def set_epoch(self, epoch: int) -> None:
+        pass
+
+    def __len__(self) -> int:
+        return self.frames
+
+    def __getitem__(self, index: int) -> list[Tensor]:
+        return [x[0] for x in self.composer.batch(index, 1)]
+
+
+def build(config: PlatePhotoConfig) -> Trainer:
     best = 'cuda' if torch.cuda.is_available() else 'cpu'
     device = torch.device(best if config.device == 'auto' else config.device)
-    checkpoints = Checkpoints(Path(config.run_dir) / 'checkpoint')
+    checkpoints = Checkpoints(Path(config.run_dir) / 'checkpoint', flag='--run-dir')
     state = checkpoints.load_newest()
     torch.manual_seed(config.seed)
-    fresh = state is None and config.pretrained_backbone
-    network = MattingRefine(config.model_variant, pretrained_backbone=fresh)
-    if fresh:
-        start_from_difference(network.backbone)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = build_network(config, fresh=state is None).to(device, memory_format=torch.channels_last)
     photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha').to(device)
     backgrounds = load_backgrounds(Path(config.backgrounds)).to(device)
     objects = PhotoBank.from_folders(Path(config.objects), canvas=OBJECT_CANVAS).to(device) if config.objects else None
-    sizes = {size for phase in PRESETS[config.preset] for size, _ in phase.batches}
+    phases = PRESETS[config.preset]
+    sizes = {size for phase in phases for size, _ in phase.batches}
     composers = {size: PlateComposer(photos, backgrounds, size, config.seed, device, objects) for size in sizes}
     held_out = Path(config.valid_photos) if config.valid_photos else None
     valid_photos = photos if held_out is None else PhotoBank.from_folders(held_out / 'fgr', held_out / 'pha')
-    valid = {min(sizes): PlateComposer(valid_photos, backgrounds, min(sizes), config.seed + 100, device, objects)}
-    trainer = PlateTrainer(network, config, composers, valid, device, checkpoints)
-    if state is not None:
-        trainer.load_state_dict(state)
-        print(f'goes on at step {trainer.step}, {trainer.elapsed / 60:.1f} min')
+    coarse, fine = (FixedFrames(PlateComposer(valid_photos, backgrounds, size, config.seed + 100, device, objects))
+                    for size in (phases[0].batches[0][0], phases[-1].batches[0][0]))
+    validation = {'base': ValidationSet(coarse, PlateMeasure(network, coarse=True)),
+                  'refine': ValidationSet(fine, PlateMeasure(network, coarse=False, backbone_scale=0.5,
+                                                             refine_sample_pixels=VALID_PIXELS))}
+    clock = Budget(config.minutes, [phase.share for phase in phases], config.save_minutes)
+    stream = ComposedFrames(phases, clock, composers)
+    passes = [PhasePass('base', stream, network, coarse=True), PhasePass('refine', stream, network, coarse=False)]
+    run = Run(checkpoints, str(Path(config.run_dir) / 'log'), Ranks(0, 1, device),
+              Optimization.of(config, learning_rates(config)), seed=config.seed,
+              progress_bar=not config.disable_progress_bar, settings=asdict(config), identity=('model_variant',))
+    trainer = Trainer(network, StagedNetwork(network), passes, clock, run, validation)
+    trainer.resume(state)
     return trainer
+
+
+def build_network(config: PlatePhotoConfig, fresh: bool) -> MattingRefine:
+    """Scale and share of refined pixels are set by the phases; patches are refined whether or not an error is
+    predicted, so that there always are some."""
+    pretrained = fresh and config.pretrained_backbone
+    network = MattingRefine(config.model_variant, 0.5, refine_prevent_oversampling=False,
+                            pretrained_backbone=pretrained)
+    if pretrained:
+        start_from_difference(network.backbone)
+    return network
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -271,19 +222,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser('train_plate_photos.py', description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     add_flags(parser, PlatePhotoConfig)
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
-    try:
+
+    def prepared() -> Trainer:
         missing = [name for name in ('photos', 'backgrounds', 'run_dir') if name not in given]
         if missing:
             raise ValueError(f'needs {", ".join("--" + name.replace("_", "-") for name in missing)}')
-        trainer = build(PlatePhotoConfig(**given))
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f'train_plate_photos.py: {error}', file=sys.stderr)
-        return 2
-    try:
-        return 0 if trainer.train() else EXIT_REQUEUE
-    except (Diverged, SaveError) as error:
-        print(f'train_plate_photos.py: {error}', file=sys.stderr)
-        return 1
+        return build(PlatePhotoConfig(**given))
+    return command.run('train_plate_photos.py', prepared, lambda trainer: f'{trainer.network.variant}, '
+                       f'{sum(p.numel() for p in trainer.network.parameters()) / 1e6:.2f} M parameters')
 
 
 if __name__ == '__main__':
