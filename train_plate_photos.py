@@ -133,7 +133,7 @@ class PhasePass(PlatePass):
     """A stage, in the phases that are its own."""
 
     def __init__(self, name: str, stream: ComposedFrames, network: MattingRefine, coarse: bool):
-        super().__init__(name, stream, prepare, coarse)
+        super().__init__(name, stream, lambda batch, turn: batch, coarse)
         self.network = network
 
     def due(self, step: int) -> bool:
@@ -152,11 +152,6 @@ class PhasePass(PlatePass):
             return {}
         return {'backbone_scale': phase.scales[turn.step // len(phase.batches) % len(phase.scales)],
                 'refine_sample_pixels': int(phase.pixels * pha[0].numel())}
-
-
-def prepare(batch: tuple[Tensor, ...], turn: Turn) -> tuple[Tensor, ...]:
-    src, plate, fgr, pha = batch
-    return (*(x.contiguous(memory_format=torch.channels_last) for x in (src, plate)), fgr, pha)
 
 
 class FixedFrames(Dataset):
@@ -181,7 +176,7 @@ def build(config: PlatePhotoConfig) -> Trainer:
     checkpoints = Checkpoints(Path(config.run_dir) / 'checkpoint', flag='--run-dir')
     state = checkpoints.load_newest()
     torch.manual_seed(config.seed)
-    network = build_network(config, fresh=state is None).to(device, memory_format=torch.channels_last)
+    network = build_network(config, fresh=state is None).to(device)
     photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha').to(device)
     backgrounds = load_backgrounds(Path(config.backgrounds)).to(device)
     objects = PhotoBank.from_folders(Path(config.objects), canvas=OBJECT_CANVAS).to(device) if config.objects else None
