@@ -30,14 +30,13 @@ from model.coarse_head import add_coarse_head, coarse_pass, pool_quarter, withou
 from model.weights import load_network
 from train_config import add_flags, setting
 from train_loss import LossWeights, matting_loss, segmentation_loss
-from train_passes import learning_rates
+from train_passes import alpha_metrics, learning_rates
 from training.checkpoint import Checkpoints, SaveError
 from training.clips import channels_last
 from training.dilated import split_dilation
 from training.distributed import Ranks
 from training.log import Log, Meter
 from training.loop import AUTOCAST
-from training.metrics import alpha_metrics
 from training.optimization import Diverged, Optimization, Updater
 from training.passes import Terms
 from training.signals import EXIT_REQUEUE, StopRequest

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from metrics import METRICS, PROTOCOLS
+
 from .clip_result import ClipResult
 from .evaluate import evaluate_tree
-from .metrics import METRICS, PROTOCOLS
 from .predict import Run, load_model, predict_clip, read_run
 from .report import Entry, write_report
 from .results import write_csv

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from metrics import METRICS, FrameMeter, check_metrics, needing, protocol_named
+
 from .clip_result import ClipResult, read_store, without_nan
-from .frame_metrics import FrameMeter
-from .metrics import FGR_METRICS, METRICS, check_metrics, protocol_named
 from .results import print_summary, write_all
 from .tree import Clip, find_clips, natural, read_alpha, read_colour
 
@@ -34,8 +34,8 @@ def evaluate_clip(pred: Clip | None, true: Clip, metrics: tuple[str, ...], proto
         wanted, given, sources = true.frames('pha'), pred.frames('pha') if pred else {}, true.frames('com')
         pairs = _pair(result, wanted, given, sources, pred)
         foregrounds = _foregrounds(result, pred, true, metrics) if pairs else ({}, {})
-        if 'pha_messddt' in metrics and set(wanted) - set(sources):
-            raise ValueError('pha_messddt needs all source frames in com beside pha')
+        if needing('grey_src', metrics) and set(wanted) - set(sources):
+            raise ValueError(f'{", ".join(needing("grey_src", metrics))} needs all source frames in com beside pha')
     except ValueError as error:
         result.problems.append(str(error))
         return result
@@ -51,7 +51,7 @@ def evaluate_clip(pred: Clip | None, true: Clip, metrics: tuple[str, ...], proto
                 if name in foregrounds[1] and not frame[1].any():
                     no_foreground.append(name)
                 _check_sizes(name, frame)
-                grey = _grey(sources[name]) if 'pha_messddt' in metrics else None
+                grey = _grey(sources[name]) if needing('grey_src', metrics) else None
                 row = meter.measure(*frame, grey)
             except ValueError as error:
                 result.problems.append(str(error))
@@ -59,7 +59,7 @@ def evaluate_clip(pred: Clip | None, true: Clip, metrics: tuple[str, ...], proto
         if row is None:
             meter.skip()
         rows.append(row)
-    if no_foreground and set(metrics) & set(FGR_METRICS):
+    if no_foreground and needing('pred_fgr', metrics):
         result.notes.append(f'no foreground in the truth of {_some(no_foreground)}: no fgr metrics there')
     result.frames = order
     result.values = {protocol: {metric: [row[protocol].get(metric, math.nan) if row else math.nan for row in rows]
@@ -94,7 +94,7 @@ def _pair(result: ClipResult, wanted: dict[str, Path], given: dict[str, Path], s
 
 def _foregrounds(result: ClipResult, pred: Clip, true: Clip, metrics: tuple[str, ...]) -> tuple[dict, dict]:
     """Files of predicted and true foregrounds of the frames that have both."""
-    if not set(metrics) & set(FGR_METRICS):
+    if not needing('pred_fgr', metrics):
         return {}, {}
     given, wanted = pred.frames('fgr'), true.frames('fgr')
     if not wanted or not given:

@@ -7,6 +7,8 @@ import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from metrics import METRICS
+
 from . import plots
 from .clip_result import ClipResult, without_nan
 from .predict import Run
@@ -19,7 +21,6 @@ th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #ddd
 th { background: #f3f3f3 } th:first-child, td:first-child { text-align: left } .best { font-weight: 700 }
 img { max-width: 100%; margin: .5rem 0 } .wrong { color: #b00020 } .note { color: #666 } div.wide { overflow-x: auto }
 """
-BETTER = {'pha_iou': max}                                                     # of all others less is better
 
 
 @dataclass
@@ -96,7 +97,7 @@ def _summary_table(entries: list[Entry]) -> str:
                 column = [table.get(protocol, {}).get(metric, float('nan')) for table in summaries.values()]
                 column = [value for value in column if value == value]
                 value = values.get(metric, float('nan'))
-                best = len(entries) > 1 and column and value == BETTER.get(metric, min)(column)
+                best = len(entries) > 1 and column and value == METRICS[metric].better(column)
                 cells.append(f'<span class="best">{_number(value)}</span>' if best else _number(value))
             rows.append([html.escape(entry.name), entry.ratio, protocol, *cells, _number(entry.fps()),
                          _number(entry.peak_mb())])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from metrics import protocol_named
+
 from .clip_result import ClipResult, without_nan
-from .metrics import protocol_named
 
 INSTALL = 'pip install -r requirements/evaluation.txt'
 

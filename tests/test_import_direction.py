@@ -9,8 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # A row is a room or one file of it; the longest name that fits a file is its rule. A room may import itself.
 ALLOWED: dict[str, set[str]] = {
     'model': set(), 'dataset': set(), 'training': set(), 'train_loss': set(), 'train_config': set(), 'video': set(),
-    'evaluation/metrics': set(), 'slurm': set(),
-    'train_passes': {'training'}, 'train_instance_loss': {'train_loss'},
+    'metrics': set(), 'slurm': set(),
+    'train_passes': {'metrics', 'training'},
+    'train_instance_loss': {'train_loss'},
     'train': {'train_config', 'train_loss', 'train_passes', 'training', 'dataset', 'model'},
     'train_speed_test': {'train', 'train_config', 'training', 'dataset'},
     **dict.fromkeys(('mobileone_train', 'mamba_train', 'unireplknet_train'), {'train'}),
@@ -23,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     'custom_inference': {'inference', 'model', 'video'},
     'inference_speed_test': {'benchmark', 'export', 'model', 'video'},
     'benchmark': {'video'}, 'live': {'video'}, 'inference_webcam': {'live', 'model'},
-    'evaluation': {'video', 'model'},
+    'evaluation': {'metrics', 'video', 'model'},
     'export': {'model', 'video'}, 'export.py': {'export', 'demo'},
     'demo': {'model', 'video', 'inference', 'export'},
     'documentation': {'demo', 'model', 'video'},

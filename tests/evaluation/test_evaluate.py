@@ -16,9 +16,9 @@ import torch
 from evaluation import evaluate
 from evaluation.clip_result import ClipResult, read_store
 from evaluation.evaluate import main
-from evaluation.frame_metrics import as_tensor
-from evaluation.metrics import PROTOCOLS, measure_clip
 from evaluation.results import average
+from metrics import PROTOCOLS, Clip, measure_clip
+from metrics.meter import as_tensor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ def test_numbers_are_those_of_the_metrics(trees):
     tensors = [torch.from_numpy(load(root, kind))
                for kind in ('pha', 'fgr') for root in (pred, true)]
     for protocol in ('rvm_lr', 'strict'):
-        expected = measure_clip(*tensors, protocol=protocol, metrics=PROTOCOLS['rvm_lr'].metrics)
+        expected = measure_clip(Clip(*tensors), protocol=protocol, metrics=PROTOCOLS['rvm_lr'].metrics)
         for name, values in expected.items():
             found = [math.nan if x is None else x for x in clips[1]['values'][protocol][name]]
             np.testing.assert_allclose(found, values, rtol=1e-5, atol=1e-7, err_msg=f'{protocol} {name}')

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation import metrics as M
 from evaluation.evaluate import evaluate_clip
-from evaluation.frame_metrics import FrameMeter, as_tensor
 from evaluation.tree import Clip, read_alpha, read_colour, write_image
+from metrics import Clip as Measured
+from metrics import FrameMeter, measure_clip
+from metrics.meter import as_tensor
 
 METRICS = ('pha_mad', 'pha_mse', 'pha_sad', 'pha_grad', 'pha_conn', 'pha_dtssd', 'pha_iou', 'fgr_mad', 'fgr_mse')
 
@@ -70,7 +71,7 @@ def test_how_much_faster_than_the_reference(tmp_path):
     true, pred = make(tmp_path / 'true', '.png', 0, T=1), make(tmp_path / 'pred', '.png', 2, T=1)
     images = [read_alpha(clip.frames('pha')['0000']) for clip in (pred, true)]
     times = {}
-    for name, function in (('reference', lambda: M.measure_clip(*map(as_tensor, images), metrics=METRICS[:7])),
+    for name, function in (('reference', lambda: measure_clip(Measured(*map(as_tensor, images)), METRICS[:7])),
                            ('fast', lambda: FrameMeter(METRICS[:7]).measure(*images))):
         function()
         start = time.process_time()

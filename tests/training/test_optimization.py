@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from train_passes import learning_rates
+from train_passes import alpha_metrics, learning_rates
 from training.ema import Ema
-from training.metrics import alpha_metrics
 from training.optimization import Optimization, build_optimizer
 
 from .toys import ToyNetwork, step, toy_config, toy_trainer

@@ -32,7 +32,7 @@ def measure(folder: Path, ranks: distributed.Ranks, batch_size: int) -> dict:
     trainer.network.eval()
     found['validation'], _ = validate(partial(trainer.forward, trainer.network), trainer.validation, ranks)
     trainer.network.train()
-    fgr, pha, bgr = trainer.passes['matting_lr'].stream.take(1)[0]
+    fgr, pha, bgr = next(trainer.passes['matting_lr'].stream)
     if ranks.rank == ranks.world - 1:
         fgr = fgr * math.inf
     step(trainer, 'matting_lr', [(fgr, pha, bgr)])

@@ -8,7 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation import metrics as M
+import metrics
+from metrics import Clip, measure_clip
+from metrics import reference as M
 
 
 def frame(rows) -> torch.Tensor:
@@ -21,8 +23,8 @@ def test_golden(golden, protocol, clip):
     z = np.load(golden.path('rvm_metrics.npz'))
     pha = [torch.from_numpy(z[f'{clip}.{side}_pha'])[:, None].float() / 255 for side in ('pred', 'true')]
     fgr = [torch.from_numpy(z[f'{clip}.{side}_fgr']).permute(0, 3, 1, 2).float() / 255 for side in ('pred', 'true')]
-    measured = M.measure_clip(*pha, *fgr, protocol=protocol)
-    assert tuple(measured) == M.PROTOCOLS[protocol].metrics
+    measured = measure_clip(Clip(*pha, *fgr), protocol=protocol)
+    assert tuple(measured) == metrics.PROTOCOLS[protocol].metrics
     for name, values in measured.items():
         np.testing.assert_allclose(values, z[f'{clip}.{protocol[4:]}.{name}'], rtol=2e-6, atol=1e-9, err_msg=name)
 
@@ -71,7 +73,7 @@ def test_foreground_counts_where_the_true_alpha_is_above_zero():
     pred[:, 0, 0] = 1                                                      # outside: free
     pred[0, 0, 1] = .3                                                     # one channel of one of two pixels
     clip = [x[None] for x in (true_pha, true_pha, pred, true)]
-    measured = M.measure_clip(*clip, metrics=('fgr_mad', 'fgr_mse'))
+    measured = measure_clip(Clip(*clip), metrics=('fgr_mad', 'fgr_mse'))
     assert measured['fgr_mad'].item() == pytest.approx(.3 / 6 * 1e3)
     assert measured['fgr_mse'].item() == pytest.approx(.09 / 6 * 1e3)
 
@@ -161,9 +163,9 @@ def test_empty_mask_and_single_frame():
     for name in (M.sad, M.gradient, M.connectivity):
         assert name(pred, true, nothing).tolist() == [0]
     assert M.iou(pred, true, nothing).tolist() == [1]
-    single = M.measure_clip(pred, true, protocol='strict')
+    single = measure_clip(Clip(pred, true), protocol='strict')
     assert math.isnan(single['pha_dtssd']) and single['pha_mad'] > 0
-    assert M.measure_clip(pred, true, protocol='rvm_hr', metrics=('pha_dtssd',))['pha_dtssd'].tolist() == [0]
+    assert measure_clip(Clip(pred, true), protocol='rvm_hr', metrics=('pha_dtssd',))['pha_dtssd'].tolist() == [0]
 
 
 @pytest.mark.gpu
@@ -171,8 +173,8 @@ def test_cuda_equals_cpu():
     if not torch.cuda.is_available():
         pytest.skip('needs a CUDA device')
     clip = [torch.rand(3, 1, 40, 60), torch.rand(3, 1, 40, 60), torch.rand(3, 3, 40, 60), torch.rand(3, 3, 40, 60)]
-    there = M.measure_clip(*(x.cuda() for x in clip))
-    for name, values in M.measure_clip(*clip).items():
+    there = measure_clip(Clip(*(x.cuda() for x in clip)))
+    for name, values in measure_clip(Clip(*clip)).items():
         torch.testing.assert_close(there[name].cpu(), values, rtol=1e-5, atol=1e-9, equal_nan=True)
 
 
@@ -187,12 +189,12 @@ def test_bad_input():
     with pytest.raises(ValueError, match='divide 8-bit values by 255'):
         M.sad((x * 255).byte(), x)
     with pytest.raises(ValueError, match="metrics must be among .* got 'mad'"):
-        M.measure_clip(x, x, metrics=('mad',))
+        measure_clip(Clip(x, x), metrics=('mad',))
     with pytest.raises(ValueError, match="protocol must be one of rvm_lr, rvm_hr, strict, got 'lr'"):
-        M.measure_clip(x, x, protocol='lr')
-    with pytest.raises(ValueError, match='need pred_fgr and true_fgr'):
-        M.measure_clip(x, x, metrics=('fgr_mad',))
-    with pytest.raises(ValueError, match='pha_messddt needs flow'):
-        M.measure_clip(x, x, metrics=('pha_messddt',))
+        measure_clip(Clip(x, x), protocol='lr')
+    with pytest.raises(ValueError, match='fgr_mad needs pred_fgr and true_fgr'):
+        measure_clip(Clip(x, x), metrics=('fgr_mad',))
+    with pytest.raises(ValueError, match='pha_messddt needs grey_src'):
+        measure_clip(Clip(x, x), metrics=('pha_messddt',))
     with pytest.raises(ValueError, match=r'flow must be \[1, 2, 4, 4\] for 2 frames'):
         M.messddt(x, x, torch.zeros(2, 2, 4, 4))

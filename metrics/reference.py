@@ -1,14 +1,13 @@
-"""Metrics of alpha mattes and foregrounds, as pure functions of tensors, and the protocols that combine them.
+"""Metrics of alpha mattes and foregrounds, as pure functions of tensors.
 
 Frames are (..., C, H, W) in [0, 1], any float type, CPU or GPU; a metric returns one float64 number per frame, shape
 (...), times its published scale. Definitions: RVM (arXiv 2108.11515), section 4.1, and its released scripts; SAD and
 the mask of uncertain pixels as in alphamatting.com (Rhemann et al., CVPR 2009); MESSDdt after Erofeev et al.,
-Perceptually Motivated Benchmark for Video Matting, BMVC 2015. These are the readable references; `frame_metrics`
-holds the fast ones for 8-bit frames on a CPU, which are tested against them.
+Perceptually Motivated Benchmark for Video Matting, BMVC 2015. These are the readable references; `fast` holds
+quick ones for 8-bit frames on a CPU, which are tested against them, and `table` lists all.
 """
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,38 +17,6 @@ from torch.nn import functional as F
 
 FRAME = (-3, -2, -1)                                              # the axes of one frame: C, H, W
 THRESHOLDS = tuple(i / 10 for i in range(11))                     # levels of the connectivity error
-PHA_METRICS = ('pha_mad', 'pha_mse', 'pha_sad', 'pha_grad', 'pha_conn', 'pha_dtssd', 'pha_messddt', 'pha_iou')
-FGR_METRICS = ('fgr_mad', 'fgr_mse')
-METRICS = PHA_METRICS + FGR_METRICS
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What published numbers leave to the implementation.
-
-    Args:
-        minmax_gradient: stretch both alphas of a frame to 0..1 before GRAD; a flat alpha becomes all 0.
-        first_dtssd: dtSSD of the first frame, which has no predecessor: 0, or NaN, which averages leave out.
-        average: 'columns' is the mean over frame indices of the mean over clips, 'frames' the mean over all frames.
-        metrics: measured when the user names none.
-    """
-
-    minmax_gradient: bool
-    first_dtssd: float
-    average: str
-    metrics: tuple[str, ...]
-
-
-PROTOCOLS: dict[str, Protocol] = {
-    # The released scripts, quirks included: a 0 for the first dtSSD of each clip (99/100 of the value for clips of 100
-    # frames), GRAD of stretched alphas in the low-resolution one only. Numbers printed in papers are these.
-    'rvm_lr': Protocol(True, 0., 'columns',
-                       ('pha_mad', 'pha_mse', 'pha_grad', 'pha_conn', 'pha_dtssd', 'fgr_mad', 'fgr_mse')),
-    'rvm_hr': Protocol(False, 0., 'columns', ('pha_mad', 'pha_mse', 'pha_grad', 'pha_dtssd', 'fgr_mse')),
-    'strict': Protocol(False, math.nan, 'frames',
-                       ('pha_mad', 'pha_mse', 'pha_sad', 'pha_grad', 'pha_conn', 'pha_dtssd', 'pha_iou',
-                        'fgr_mad', 'fgr_mse')),
-}
 
 
 def mad(pred: Tensor, true: Tensor, mask: Tensor | None = None, scale: float = 1e3) -> Tensor:
@@ -83,7 +50,7 @@ def gradient(pred: Tensor, true: Tensor, mask: Tensor | None = None, scale: floa
 
     Args:
         pred, true: (..., 1, H, W).
-        minmax: stretch each frame to 0..1 first, see `Protocol`.
+        minmax: stretch each frame to 0..1 first, see `table.Protocol`.
     """
     _check(pred, true)
     if minmax:
@@ -165,7 +132,7 @@ def dtssd(pred: Tensor, true: Tensor, mask: Tensor | None = None, scale: float =
     Args:
         pred, true: (..., T, 1, H, W), frames in order.
         mask: (..., T, 1, H, W); a change counts where the mask of the later frame does.
-        first: the value of the first frame, see `Protocol`.
+        first: the value of the first frame, see `table.Protocol`.
     Returns:
         (..., T).
     """
@@ -222,53 +189,6 @@ def iou(pred: Tensor, true: Tensor, mask: Tensor | None = None, threshold: float
     pred, true = pred >= threshold, true >= threshold
     intersection, union = _masked_sum((pred & true).double(), mask), _masked_sum((pred | true).double(), mask)
     return torch.where(union > 0, intersection / union, torch.ones_like(union))
-
-
-def measure_clip(pred_pha: Tensor, true_pha: Tensor, pred_fgr: Tensor | None = None, true_fgr: Tensor | None = None,
-                 metrics: tuple[str, ...] | None = None, protocol: str = 'strict', mask: Tensor | None = None,
-                 flow: Tensor | None = None) -> dict[str, Tensor]:
-    """All metrics of a clip.
-
-    Args:
-        pred_pha, true_pha: (T, 1, H, W); pred_fgr, true_fgr: (T, 3, H, W), compared where true alpha is above 0.
-        metrics: names in `METRICS`; None takes the protocol's own, without those of the foreground if there is none.
-        mask: (T, 1, H, W) for the metrics of alpha, for example the unknown band of a trimap. Not used by MESSDdt.
-        flow: for 'pha_messddt', see there.
-    Returns:
-        name -> (T,) float64; NaN where a frame has no value.
-    Raises:
-        ValueError: unknown names, shapes that differ, values that are not numbers, a missing foreground or flow.
-    """
-    rules = protocol_named(protocol)
-    if metrics is None:
-        metrics = tuple(name for name in rules.metrics if true_fgr is not None or name not in FGR_METRICS)
-    check_metrics(metrics)
-    if (pred_fgr is None or true_fgr is None) and set(metrics) & set(FGR_METRICS):
-        raise ValueError('fgr_mad and fgr_mse need pred_fgr and true_fgr')
-    if flow is None and 'pha_messddt' in metrics:
-        raise ValueError('pha_messddt needs flow: optical_flow(grey source frames)')
-    measures = {
-        'pha_mad': lambda: mad(pred_pha, true_pha, mask), 'pha_mse': lambda: mse(pred_pha, true_pha, mask),
-        'pha_sad': lambda: sad(pred_pha, true_pha, mask), 'pha_conn': lambda: connectivity(pred_pha, true_pha, mask),
-        'pha_grad': lambda: gradient(pred_pha, true_pha, mask, minmax=rules.minmax_gradient),
-        'pha_dtssd': lambda: dtssd(pred_pha, true_pha, mask, first=rules.first_dtssd),
-        'pha_messddt': lambda: messddt(pred_pha, true_pha, flow), 'pha_iou': lambda: iou(pred_pha, true_pha, mask),
-        'fgr_mad': lambda: mad(pred_fgr, true_fgr, true_pha > 0),
-        'fgr_mse': lambda: mse(pred_fgr, true_fgr, true_pha > 0),
-    }
-    return {name: measures[name]() for name in metrics}
-
-
-def protocol_named(name: str) -> Protocol:
-    if name not in PROTOCOLS:
-        raise ValueError(f'protocol must be one of {", ".join(PROTOCOLS)}, got {name!r}')
-    return PROTOCOLS[name]
-
-
-def check_metrics(names: tuple[str, ...]) -> None:
-    for name in names:
-        if name not in METRICS:
-            raise ValueError(f'metrics must be among {", ".join(METRICS)}, got {name!r}')
 
 
 def _check(pred: Tensor, true: Tensor) -> None:
