@@ -4,13 +4,12 @@ Paper: Robust High-Resolution Video Matting with Temporal Guidance, arXiv 2108.1
 a high-resolution pass through the refiner, and a segmentation pass on videos and images in turns.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from metrics import reference
+from metrics import alpha_metrics
 from training.clips import channels_last, resize_height
 from training.passes import Batches, Pass, Terms, Turn
 from training.validation import Forward, Strip
@@ -97,14 +96,6 @@ class SegmentationPass(Pass):
 
     def logged(self, terms: Terms) -> Terms:
         return {f'{self.tag}_loss': terms['total']}
-
-
-def alpha_metrics(pred_pha: Tensor, true_pha: Tensor) -> dict[str, float]:
-    """Of (B, T, 1, H, W) mattes, unrounded, times 1; dtssd, a mean over pairs of frames, is left out for T = 1."""
-    measures = [reference.mad, reference.mse] + ([reference.dtssd] if pred_pha.size(1) > 1 else [])
-    if not pred_pha.isfinite().all():                           # a network that diverges must not end the run here
-        return {measure.__name__: math.nan for measure in measures}
-    return {measure.__name__: measure(pred_pha, true_pha, scale=1.).nanmean().item() for measure in measures}
 
 
 @dataclass(frozen=True)

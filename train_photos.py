@@ -25,12 +25,13 @@ from torch import Tensor
 
 from dataset.photo_bank import OBJECT_CANVAS, PhotoBank, load_backgrounds
 from dataset.photo_composer import ComposerConfig, PhotoComposer
+from metrics import alpha_metrics
 from model import MattingNetwork
 from model.coarse_head import add_coarse_head, coarse_pass, pool_quarter, without_coarse_head
 from model.weights import load_network
 from train_config import add_flags, setting
 from train_loss import LossWeights, matting_loss, segmentation_loss
-from train_passes import alpha_metrics, learning_rates
+from train_passes import learning_rates
 from training.checkpoint import Checkpoints, SaveError
 from training.clips import channels_last
 from training.dilated import split_dilation

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from metrics import alpha_metrics
 from model.background import MattingBase, MattingRefine
 from train_loss import plate_base_loss, plate_refine_loss
-from training.metrics import alpha_metrics
 from training.passes import Batches, Pass, Terms, Turn
 from training.validation import Forward, Strip
 

@@ -191,6 +191,18 @@ def iou(pred: Tensor, true: Tensor, mask: Tensor | None = None, threshold: float
     return torch.where(union > 0, intersection / union, torch.ones_like(union))
 
 
+def alpha_metrics(pred_pha: Tensor, true_pha: Tensor) -> dict[str, float]:
+    """The numbers that training looks at, times 1: MAD, MSE and, for more than one frame, dtSSD of pairs of frames.
+
+    Args:
+        pred_pha, true_pha: (B, T, 1, H, W); a network that diverges makes the numbers NaN and does not end the run.
+    """
+    measures = (mad, mse, dtssd) if pred_pha.size(1) > 1 else (mad, mse)
+    if not pred_pha.isfinite().all():
+        return {measure.__name__: math.nan for measure in measures}
+    return {measure.__name__: measure(pred_pha, true_pha, scale=1.).nanmean().item() for measure in measures}
+
+
 def _check(pred: Tensor, true: Tensor) -> None:
     if pred.shape != true.shape or pred.dim() < 3:
         raise ValueError(f'pred and true must both be (..., C, H, W), got {list(pred.shape)} and {list(true.shape)}')

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from train_passes import alpha_metrics, learning_rates
+from metrics import alpha_metrics
+from train_passes import learning_rates
 from training.ema import Ema
 from training.optimization import Optimization, build_optimizer
 
