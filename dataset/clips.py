@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
+
+from video.random_access import frame_times, frames_at
 
 from .files import (
     Damage,
@@ -94,53 +95,21 @@ class VideoClip:
         Raises:
             UnreadableFrame: none of them can be decoded.
         """
+        index_of = {self.times[index]: index for index in indices}
         try:
-            found = self._decode(set(indices), size)
-        except (av.FFmpegError, OSError) as error:
+            decoded = frames_at(self.path, index_of, self.mode == 'RGBA', lambda shown: shrunk_size(shown, size))
+        except (ValueError, OSError) as error:
             raise UnreadableFrame(self.path, str(error)) from error
+        found = {index_of[time]: split_alpha(pixels) if self.mode == 'RGBA' else (pixels,)
+                 for time, pixels in decoded.items()}
         if not found:
             raise UnreadableFrame(self.path, f'holds none of the frames {sorted(set(indices))}, it may be cut off')
         for index in set(indices) - found.keys():
             damage.report(UnreadableFrame(self.path, f'frame {index} cannot be decoded'))
         return [found[min(found, key=lambda have, index=index: abs(have - index))] for index in indices]
 
-    def _decode(self, wanted: set[int], size: int | None) -> dict[int, Frame]:
-        index_of, found = {self.times[index]: index for index in wanted}, {}
-        last = self.times[max(wanted)]
-        with av.open(str(self.path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = 'NONE'  # loader workers are the threads
-            context = alpha_decoder(stream) if self.mode == 'RGBA' else stream.codec_context
-            container.seek(self.times[min(wanted)], stream=stream, backward=True)
-            for packet in container.demux(stream):
-                try:
-                    decoded = context.decode(packet) if packet.dts is not None or packet.size else context.decode(None)
-                except av.FFmpegError:
-                    continue  # a damaged packet; the frames that it lacks are reported by the caller
-                for frame in decoded:
-                    if frame.pts in index_of:
-                        found[index_of[frame.pts]] = self._convert(frame, size)
-                    if frame.pts is not None and frame.pts > last or len(found) == len(wanted):
-                        return found
-        return found
-
-    def _convert(self, frame: av.VideoFrame, size: int | None) -> Frame:
-        w, h = shrunk_size((frame.width, frame.height), size)
-        pixels = frame.to_ndarray(format='rgba' if self.mode == 'RGBA' else 'rgb24', width=w, height=h)
-        return split_alpha(pixels) if self.mode == 'RGBA' else (pixels,)
-
 
 Clip = PictureClip | VideoClip
-
-
-def alpha_decoder(stream: av.video.VideoStream) -> av.VideoCodecContext:
-    """A decoder that keeps alpha: FFmpeg's own VP8 and VP9 decoders drop it, libvpx does not."""
-    name = {'vp8': 'libvpx', 'vp9': 'libvpx-vp9'}.get(stream.codec_context.name)
-    if name is None:
-        return stream.codec_context
-    context = av.CodecContext.create(name, 'r')
-    context.extradata = stream.codec_context.extradata
-    return context
 
 
 def split_alpha(pixels: np.ndarray) -> Frame:
@@ -211,28 +180,10 @@ def video_clips(folder: Path, mode: str) -> list[VideoClip]:
     """Every video file of a folder, indexed once by its packets (nothing is decoded)."""
     clips = []
     for path in (folder / name for name in list_videos(folder)):
-        times = cached(path, f'times-{mode}', lambda path=path: (_times(path, mode), [path]))
+        times = cached(path, f'times-{mode}', lambda path=path: (frame_times(path, mode == 'RGBA'), [path]))
         if times:
             clips.append(VideoClip(path.name, path, mode, times))
     return clips
-
-
-def _times(path: Path, mode: str) -> list[int]:
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            if mode == 'RGBA' and not has_alpha(stream):
-                raise ValueError(f'{path} has no alpha channel (pixel format {stream.codec_context.pix_fmt})')
-            return sorted({packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size})
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise ValueError(f'{path} is not a video that can be read: {error}') from error
-
-
-def has_alpha(stream: av.video.VideoStream) -> bool:
-    """Alpha in the pixel format, or beside it as WebM does (tag alpha_mode)."""
-    pixels = stream.codec_context.format
-    beside = {key.lower(): value for key, value in stream.metadata.items()}.get('alpha_mode') == '1'
-    return beside or pixels is not None and (len(pixels.components) in (2, 4) or pixels.name.startswith('pal'))
 
 
 def _in_order(clips: list) -> list:

@@ -1,7 +1,7 @@
 """Reading video files through FFmpeg (PyAV)."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -106,6 +106,7 @@ class VideoReader:
             start: [s] skip everything before this time (through the nearest key frame).
         """
         errors: list[str] = []
+        pixel_format = 'rgb48le' if self._info.bit_depth > 8 else 'rgb24'
         reformatter, index, last_pts, end = VideoReformatter(), 0, None, Fraction(0)
         time_base, step = self._info.time_base, 1 / (self._info.frame_rate * self._info.time_base)
         with self._open() as container:
@@ -120,18 +121,9 @@ class VideoReader:
                 if last_pts is not None and pts <= last_pts:   # broken timestamps: keep the order, keep every frame
                     pts = last_pts + 1
                 last_pts, end = pts, (pts - origin + step) * time_base
-                yield Frame(self._to_rgb(decoded, reformatter), index, pts)
+                yield Frame(to_rgb(decoded, pixel_format, reformatter=reformatter), index, pts)
                 index += 1
         self.damage = self._describe_damage(index, end, errors) if start == 0 else ''
-
-    def _to_rgb(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
-        tags = ColorTags(int(frame.colorspace)).resolved(frame.height)
-        rgb = reformatter.reformat(frame, format='rgb48le' if self._info.bit_depth > 8 else 'rgb24',
-                                   src_colorspace=tags.sws_matrix, interpolation=EXACT)
-        pixels = rgb.to_ndarray()
-        if frame.rotation:
-            pixels = np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
-        return pixels
 
     def _describe_damage(self, count: int, end: Fraction, errors: list[str]) -> str:
         lost = []
@@ -142,6 +134,28 @@ class VideoReader:
         if errors:
             lost.append(f'{len(errors)} unreadable packets ({errors[0]})')
         return f'{self.path} is damaged: read {"; ".join(lost)}' if lost else ''
+
+
+def to_rgb(frame: av.VideoFrame, pixel_format: str = 'rgb24',
+           size_of: Callable[[tuple[int, int]], tuple[int, int]] = lambda size: size,
+           reformatter: VideoReformatter | None = None) -> np.ndarray:
+    """A decoded frame as it is meant to be shown: exact colours by the matrix it names, rotation applied.
+
+    Args:
+        pixel_format: 'rgb24', 'rgb48le' or 'rgba'.
+        size_of: (width, height) [px] as shown -> that of the answer.
+        reformatter: to use again for the frames of one file.
+    Returns:
+        (H, W, C) uint8 or uint16.
+    """
+    tags, turned = ColorTags(int(frame.colorspace)).resolved(frame.height), frame.rotation % 180 != 0
+    width, height = size_of((frame.height, frame.width) if turned else (frame.width, frame.height))
+    if turned:
+        width, height = height, width
+    rgb = (reformatter or VideoReformatter()).reformat(frame, width, height, pixel_format,
+                                                       src_colorspace=tags.sws_matrix, interpolation=EXACT)
+    pixels = rgb.to_ndarray()
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90))) if frame.rotation else pixels
 
 
 def _clock_start(container: av.container.InputContainer) -> Fraction:
