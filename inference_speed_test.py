@@ -10,7 +10,6 @@ Without --checkpoint the weights are random, which changes nothing about the spe
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -33,7 +32,7 @@ from export.formats import Format
 from export.options import ExportOptions
 from model import ENCODERS, REFINERS, MattingNetwork, reparameterize_model
 from model.weights import load_network
-from video.batch import EXPECTED_ERRORS, one_line, parse_ratio, run_command
+from video.batch import EXPECTED_ERRORS, check_json, one_line, parse_ratio, run_command, write_json
 from video.conversion import open_reader
 from video.matter import PRECISIONS, Matter, auto_ratio, choose_device, choose_precision, cpu_has_bfloat16
 
@@ -123,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
     args.precision = PRECISION_NAMES.get(args.precision, args.precision)
     device = choose_device(args.device)
     choose_precision(args.precision, device)
+    check_json('--output-json', args.output_json, overwrite=False)
     machine = describe_machine(device)
     print(f'{machine["name"]}, {machine["cores"]} cores, {machine["threads"]} threads, torch {machine["torch"]}')
     results, failed = [], 0
@@ -139,8 +139,7 @@ def run(args: argparse.Namespace) -> int:
         report(results)
     if args.output_json:
         settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
-        args.output_json.write_text(json.dumps({'machine': machine, 'settings': settings, 'results': results},
-                                               indent=2) + '\n')
+        write_json(args.output_json, {'machine': machine, 'settings': settings, 'results': results})
     return int(failed > 0)
 
 

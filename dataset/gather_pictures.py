@@ -10,14 +10,14 @@ pictures that a network took for people count several times, as NAME_x4.jpg (dat
 import argparse
 import csv
 import io
-import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
 from PIL import Image
 from tqdm import tqdm
+
+from files import whole_folder
 
 COLUMNS = ['picture', 'bytes', 'copies']
 SUFFIXES = {'JPEG': '.jpg', 'PNG': '.png', 'WEBP': '.webp'}
@@ -67,8 +67,7 @@ def read_bytes(path: Path, part: str) -> tuple[bytes, str]:
 
 
 def gather(rows: list[dict[str, str]], packages: Path, out: Path) -> None:
-    """Fill `out`, which must be new."""
-    out.mkdir(parents=True)
+    """Fill `out`, which is empty."""
     for number, row in enumerate(tqdm(rows, desc='pictures', unit='picture')):
         data, suffix = read_bytes(packages / row['picture'], row['bytes'])
         times = '' if row['copies'] == '1' else f'_x{row["copies"]}'
@@ -81,16 +80,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('packages', type=Path, help='folder of unpacked packages')
     parser.add_argument('out', type=Path, help='new folder')
     args = parser.parse_args(argv)
-    partial = args.out.with_name(args.out.name + '.partial')
     try:
         if args.out.exists():
             raise ValueError(f'{args.out} exists: name a new folder')
-        shutil.rmtree(partial, ignore_errors=True)
         rows = read_list(args.list)
-        gather(rows, args.packages, partial)
-        os.replace(partial, args.out)
+        with whole_folder(args.out, overwrite=False) as partial:
+            gather(rows, args.packages, partial)
     except (ValueError, OSError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         print(f'error: {error}', file=sys.stderr)
         return 2
     print(f'{args.out}: {len(rows)} pictures')

@@ -21,6 +21,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from files import whole_file
+
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 ERODE, DILATE = 4, 7                                               # pixels; super-pixel masks are 2 to 4 pixels off
 # One numerical thread per process: with several photos at once more threads only fight, ten times slower. Libraries
@@ -68,11 +70,10 @@ def _make_files(name: str, photo: Path, mask: Path, out: Path, extension: str) -
     fgr, pha = make_matte(*images)
     # alpha comes last and under its name only when complete: its presence means that the pair is done
     for path, image in ((out / 'fgr' / f'{name}{extension}', fgr), (out / 'pha' / f'{name}.png', pha)):
-        partial_path = path.with_name(f'{path.stem}.partial{path.suffix}')
         options = [cv2.IMWRITE_JPEG_QUALITY, 97] if path.suffix == '.jpg' else []
-        if not cv2.imwrite(str(partial_path), image, options):
-            raise OSError(f'cannot write {path}')
-        os.replace(partial_path, path)
+        with whole_file(path) as partial:
+            if not cv2.imwrite(str(partial), image, options):
+                raise OSError(f'cannot write {path}')
 
 
 def pairs(photos: Path, masks: Path) -> dict[str, tuple[Path, Path]]:

@@ -8,14 +8,14 @@ packed/backgrounds/NAME.webp, and packed/objects/NAME.webp: things that are not 
 """
 
 import argparse
-import os
-import shutil
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
+
+from files import whole_folder
 
 from .files import UnreadableFrame, list_pictures, read_picture
 from .photo_bank import BACKGROUND, CANVAS, COPIES, MARGIN, SOLID
@@ -141,7 +141,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--background-skip-every', type=int, default=0,
                         help='leave out each N-th background, sorted, from the first on: those are for tests')
     args = parser.parse_args(argv)
-    partial = args.out.with_name(args.out.name + '.partial')
     try:
         if not 1 <= args.quality <= 100:
             raise ValueError(f'--quality must be in 1..100, got {args.quality}')
@@ -152,11 +151,9 @@ def main(argv: list[str] | None = None) -> int:
         for folder in (args.mattes / 'pha', args.backgrounds, args.more_backgrounds, args.objects):
             if folder is not None and not list_pictures(folder):
                 raise FileNotFoundError(f'no pictures in {folder}')
-        shutil.rmtree(partial, ignore_errors=True)
-        failed = pack(args, partial)
-        os.replace(partial, args.out)
+        with whole_folder(args.out, overwrite=False) as partial:
+            failed = pack(args, partial)
     except (ValueError, OSError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         print(f'error: {error}', file=sys.stderr)
         return 2
     for line in failed:

@@ -14,6 +14,10 @@ import av
 import cv2
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))      # run as a file, its own folder stands there
+
+from files import whole_file
+
 SIZE = 854, 480                  # [px]
 RATE, SECONDS = 25, 3            # [1/s], [s]
 TONE = 440, 48000                # [Hz], samples per second
@@ -70,7 +74,7 @@ def write_sample_clip(path: Path) -> None:
     """Write the clip, with a tone as its sound."""
     person, matte = read_astronaut()
     frequency, sampling_rate = TONE
-    with av.open(str(path), 'w') as container:
+    with whole_file(path) as partial, av.open(f'file:{partial}', 'w') as container:
         stream = container.add_stream('libx264', rate=RATE, options={'crf': '16', 'preset': 'veryfast'})
         (stream.width, stream.height), stream.pix_fmt = SIZE, 'yuv420p'
         sound = container.add_stream('aac', rate=sampling_rate)
@@ -89,5 +93,7 @@ def write_sample_clip(path: Path) -> None:
 if __name__ == '__main__':
     if len(sys.argv) != 2:
         sys.exit('usage: python demo/sample_clip.py CLIP.mp4')
+    if Path(sys.argv[1]).exists():
+        sys.exit(f'error: {sys.argv[1]} exists: name a new file')
     write_sample_clip(Path(sys.argv[1]))
     print(f'wrote {sys.argv[1]}')

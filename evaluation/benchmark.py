@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from files import whole_file
 from metrics import METRICS, PROTOCOLS
 
 from .clip_result import ClipResult
@@ -126,7 +127,8 @@ def main(argv: list[str] | None = None) -> int:
                 results = measure(args, clips, folder / name, problems)
                 entries.append(Entry(name, checkpoint, 'auto' if ratio is None else f'{ratio:g}', folder / name,
                                      results, runs))
-                write_csv(results, args.out_dir / f'{name}.csv')
+                with whole_file(args.out_dir / f'{name}.csv') as partial:
+                    write_csv(results, partial)
         settings = {'test set': args.test_dir.name, 'clips': len(clips), 'device': device_name(args.device),
                     'precision': args.precision, 'seed': args.seed, 'torch': torch.__version__}
         manifest = args.test_dir / 'manifest.json'

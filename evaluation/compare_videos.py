@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from files import check_apart, whole_file
 from video.matter import auto_ratio, choose_inference_size
 
 from .plots import label
@@ -128,13 +129,14 @@ def compare(args: argparse.Namespace) -> None:
     if args.output.suffix != '.mp4':
         raise ValueError(f'--output must end in .mp4, got {args.output.name!r}')
     source = Source(args.input_source, args.frame_rate)
+    check_apart({'--output': args.output}, {'--input-source': args.input_source, '--true-dir': args.true_dir,
+                                            '--checkpoint': args.checkpoint})
     truth = list_frames(args.true_dir) if args.true_dir else None
     networks = [Network(name, load_model(checkpoint, args.device), args.device, args.downsample_ratio)
                 for name, checkpoint in zip(labels, args.checkpoint)]
-    partial = args.output.with_name(f'{args.output.stem}.partial.mp4')
     length = min(filter(None, (source.length, args.limit)), default=None)
-    try:
-        with av.open(str(partial), 'w') as container:
+    with whole_file(args.output) as partial:
+        with av.open(f'file:{partial}', 'w') as container:
             stream = None
             for name, image in tqdm(islice(source, args.limit), total=length, desc='compare', unit='frame'):
                 canvas = draw_frame(name, image, networks, truth, args)
@@ -146,9 +148,6 @@ def compare(args: argparse.Namespace) -> None:
             if stream is None:
                 raise ValueError(f'{args.input_source} holds no frames')
             container.mux(stream.encode())
-        partial.replace(args.output)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def draw_frame(name: str, image: np.ndarray, networks: list[Network], truth: dict[str, Path] | None,

@@ -18,10 +18,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from files import check_apart, whole_file
+
 from .compare_videos import Network, Source
 from .plots import label
 from .predict import load_model
-from .tree import write_complete, write_image
+from .tree import write_image
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -102,6 +104,7 @@ def draw(args: argparse.Namespace) -> None:
     sources = [Source(path, args.frame_rate) for path in args.input_source]
     networks = [Network(name, load_model(checkpoint, args.device), args.device, args.downsample_ratio)
                 for name, checkpoint in zip(names, args.checkpoint)]
+    check_apart({'--output': args.output}, {'--input-source': args.input_source, '--checkpoint': args.checkpoint})
     rows = []
     for source in sources:
         row, agreement = clip_row(source, networks, args)
@@ -111,7 +114,8 @@ def draw(args: argparse.Namespace) -> None:
                   + ', '.join(f'{name} {value:.3f}' for name, value in zip(names[:-1], agreement)))
     widest = max(row.shape[1] for row in rows)
     sheet = np.vstack([np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in rows])
-    write_complete(args.output, lambda partial: write_image(partial, sheet))
+    with whole_file(args.output) as partial:
+        write_image(partial, sheet)
 
 
 if __name__ == '__main__':

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from files import check_apart, whole_file
+
 from .compare_videos import Network
 from .plots import label
 from .predict import load_model
-from .tree import read_rgb, write_complete, write_image
+from .tree import read_rgb, write_image
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
 SEEN = 0.01     # mean alpha above which a picture counts as one with a false person
@@ -76,6 +78,8 @@ def measure(args: argparse.Namespace) -> None:
     if args.sheet is not None and args.sheet.suffix not in ('.png', '.jpg'):
         raise ValueError(f'--sheet must end in .png or .jpg, got {args.sheet.name!r}')
     paths = pictures(args.pictures, args.every)
+    check_apart({'--output': args.output, '--sheet': args.sheet},
+                {'--pictures': paths, '--checkpoint': args.checkpoint})
     networks = [Network(name, load_model(checkpoint, args.device), args.device, args.downsample_ratio)
                 for name, checkpoint in zip(names, args.checkpoint)]
     covers = {}
@@ -84,10 +88,12 @@ def measure(args: argparse.Namespace) -> None:
         covers[path] = [float(alone(network, image).mean()) / 255 for network in networks]
     paths.sort(key=lambda path: -covers[path][0])
     if args.output is not None:
-        write_complete(args.output, lambda partial: write_csv(partial, names, [(path, covers[path]) for path in paths]))
+        with whole_file(args.output) as partial:
+            write_csv(partial, names, [(path, covers[path]) for path in paths])
     if args.sheet is not None:
         sheet = draw_sheet(paths, networks, args)
-        write_complete(args.sheet, lambda partial: write_image(partial, sheet))
+        with whole_file(args.sheet) as partial:
+            write_image(partial, sheet)
     for name, values in zip(names, np.array(list(covers.values())).T):
         print(f'{name}: mean alpha {1000 * values.mean():.2f} x 1e-3, above {SEEN:g} in {(values > SEEN).sum()} of '
               f'{len(values)} pictures')

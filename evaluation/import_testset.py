@@ -18,6 +18,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from files import check_apart, whole_file
+
 from .synthesis import command, sha256
 from .tree import SUFFIXES
 
@@ -90,7 +92,15 @@ def collect(source: Path, layout: Layout) -> dict[str, Frames]:
 
 
 def place(files: dict[str, Frames], out: Path, copy: bool) -> dict[str, dict]:
-    """Link or copy all files -> clip -> manifest entry."""
+    """Link or copy all files -> clip -> manifest entry.
+
+    Raises:
+        ValueError: a file would replace one of the source.
+    """
+    goals = [out / set_name / clip / kind / f'{frame}{path.suffix}' for kind, frames in files.items()
+             for (set_name, clip, frame), path in frames.items()]
+    check_apart({'--out-dir': [goal for goal in goals if not goal.is_symlink()]},
+                {'--source': [path for frames in files.values() for path in frames.values()]})
     clips: dict[str, dict] = defaultdict(lambda: {'sources': {}, 'sha256': {}})
     total = sum(map(len, files.values()))
     with tqdm(total=total, desc=out.name, unit='file') as bar:
@@ -98,11 +108,12 @@ def place(files: dict[str, Frames], out: Path, copy: bool) -> dict[str, dict]:
             for (set_name, clip, frame), path in frames.items():
                 target = out / set_name / clip / kind / f'{frame}{path.suffix}'
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.unlink(missing_ok=True)
-                if copy:
-                    shutil.copyfile(path, target)
-                else:
-                    target.symlink_to(os.path.relpath(path.resolve(), target.parent.resolve()))
+                with whole_file(target) as partial:
+                    if copy:
+                        shutil.copyfile(path, partial)
+                    else:
+                        partial.unlink()
+                        partial.symlink_to(os.path.relpath(path.resolve(), target.parent.resolve()))
                 clips[f'{set_name}/{clip}']['sha256'][target.relative_to(out).as_posix()] = sha256(path)
                 bar.update()
     return dict(sorted(clips.items()))
@@ -123,7 +134,8 @@ def main(argv: list[str] | None = None) -> None:
     args.out_dir.mkdir(parents=True, exist_ok=True)
     manifest = {'generator': 'import_testset', 'settings': {'layout': args.layout, **vars(layout)},
                 'clips': place(files, args.out_dir, args.copy)}
-    (args.out_dir / 'manifest.json').write_text(json.dumps(manifest, indent=1) + '\n')
+    with whole_file(args.out_dir / 'manifest.json') as partial:
+        partial.write_text(json.dumps(manifest, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from files import whole_file
+
 from .results import INSTALL, mean
 from .tree import Clip, read_alpha, read_rgb, write_image
 
@@ -32,7 +34,8 @@ def _figure(width: float, height: float, panels: int = 1):
 
 def _save(figure, path: Path) -> Path:
     from matplotlib import pyplot
-    figure.savefig(path, dpi=100, metadata={'Software': None})                  # the same file from the same numbers
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=100, metadata={'Software': None})           # the same file from the same numbers
     pyplot.close(figure)
     return path
 
@@ -98,7 +101,8 @@ def worst_frames(entry: 'Entry', test_dir: Path, path: Path, rows: int = 6) -> P
         return None
     width = max(strip.shape[1] for strip in strips)
     strips = [cv2.copyMakeBorder(strip, 0, 4, 0, width - strip.shape[1], cv2.BORDER_CONSTANT) for strip in strips]
-    write_image(path, np.vstack(strips))
+    with whole_file(path) as partial:
+        write_image(partial, np.vstack(strips))
     return path
 
 

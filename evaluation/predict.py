@@ -4,8 +4,6 @@ Alpha and foreground are rounded to 8 bit. States are carried through a clip and
 """
 
 import json
-import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from files import whole_folder
 from model.weights import load_network
 from video.exported import is_exported, open_exported
 from video.matter import auto_ratio, choose_inference_size
@@ -77,19 +76,13 @@ def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | 
     frames = clip.frames('com')
     if not frames:
         raise ValueError(f'no source frames: expected {clip.folder / "com"}/<frame>.png or .jpg')
-    partial = out.with_name(f'{out.name}.partial.clip')
-    shutil.rmtree(partial, ignore_errors=True)
-    for kind in ('pha', 'fgr'):
-        (partial / kind).mkdir(parents=True)
-    reset_peak_memory(device)
-    try:
+    with whole_folder(out, keep=lambda entry: entry.name not in ('pha', 'fgr', 'run.json')) as partial:
+        for kind in ('pha', 'fgr'):
+            (partial / kind).mkdir()
+        reset_peak_memory(device)
         run = _run_frames(model, frames, partial, downsample_ratio, device, dtype, tick)
         run.peak_mb, run.fingerprint = peak_memory(device), clip.fingerprint('com')
         (partial / 'run.json').write_text(json.dumps(asdict(run)) + '\n')
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return run
 
 

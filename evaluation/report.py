@@ -7,6 +7,7 @@ import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from files import whole_file
 from metrics import METRICS
 
 from . import plots
@@ -65,14 +66,16 @@ def write_report(entries: list[Entry], settings: dict[str, object], test_dir: Pa
         {'name': entry.name, 'checkpoint': entry.checkpoint, 'downsample_ratio': entry.ratio, 'fps': entry.fps(),
          'peak_mb': entry.peak_mb(), 'summary': entry.summary(), 'clips': [asdict(result) for result in entry.results],
          'runs': {key: asdict(run) for key, run in entry.runs.items()}} for entry in entries]}
-    (out / 'report.json').write_text(json.dumps(without_nan(content), indent=1) + '\n')
+    with whole_file(out / 'report.json') as partial:
+        partial.write_text(json.dumps(without_nan(content), indent=1) + '\n')
     page = [f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Matting benchmark</title><style>{STYLE}'
             '</style><h1>Matting benchmark</h1>', _settings(settings), '<h2>Results</h2>', _summary_table(entries)]
     for title, path in figures:
         data = base64.b64encode(path.read_bytes()).decode()
         page.append(f'<h2>{html.escape(title)}</h2><img alt="{html.escape(title)}" src="data:image/png;base64,{data}">')
     page += ['<h2>By clip (strict)</h2>', *map(_clip_table, entries), _wrong(entries), '</html>']
-    (out / 'report.html').write_text('\n'.join(page) + '\n', encoding='utf-8')
+    with whole_file(out / 'report.html') as partial:
+        partial.write_text('\n'.join(page) + '\n', encoding='utf-8')
     return out / 'report.html'
 
 

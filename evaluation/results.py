@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from files import whole_file
 from metrics import protocol_named
 
 from .clip_result import ClipResult, without_nan
@@ -63,7 +64,8 @@ def write_all(results: list[ClipResult], base: Path) -> list[Path]:
     """
     paths = [base.with_name(f'{base.name}.{suffix}') for suffix in ('json', 'csv', 'xlsx')]
     for path, write in zip(paths, (write_json, write_csv, write_xlsx)):
-        write(results, path)
+        with whole_file(path) as partial:
+            write(results, partial)
     return paths
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from functools import partial
+from functools import partial as bound
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -20,6 +20,8 @@ from random import Random
 import cv2
 import numpy as np
 from tqdm import tqdm
+
+from files import check_apart, whole_file, whole_folder
 
 from .tree import list_frames, natural, write_image
 
@@ -29,19 +31,18 @@ MakeClip = Callable[[int, Random, 'ClipWriter'], dict[str, object]]
 
 
 class ClipWriter:
-    """Writes the frames of one clip to FOLDER/{fgr,pha,com,bgr}/NNNN.EXT."""
+    """Writes the frames of one clip to FOLDER/{fgr,pha,com,bgr}/NNNN.EXT. The folder is new and empty."""
 
     def __init__(self, folder: Path, extension: str, rounded: bool):
         self.folder, self.extension, self.rounded = folder, extension, rounded
         for kind in KINDS:
-            (folder / kind).mkdir(parents=True, exist_ok=True)
+            (folder / kind).mkdir()
 
     def write(self, t: int, fgr: np.ndarray, pha: np.ndarray, bgr: np.ndarray, static_bgr: bool = False) -> None:
         """One frame: fgr, bgr (H, W, 3) RGB and pha (H, W), uint8. A static background is a file and links to it."""
         com = composite(fgr, pha, bgr, self.rounded)
         for kind, image in (('fgr', fgr), ('pha', pha), ('com', com), ('bgr', bgr)):
             path = self.folder / kind / f'{t:04d}{self.extension}'
-            path.unlink(missing_ok=True)
             if kind == 'bgr' and static_bgr and t > 0:
                 path.symlink_to(f'{0:04d}{self.extension}')
             else:
@@ -110,7 +111,10 @@ def generate(args: argparse.Namespace, make_clip: MakeClip, rounded: bool = Fals
         if getattr(args, name) < 1:
             raise ValueError(f'--{name.replace("_", "-")} must be at least 1, got {getattr(args, name)}')
     numbers = range(args.start, args.start + args.num_samples)
-    task = partial(_one_clip, make_clip=make_clip, out_dir=args.out_dir, seed=args.random_seed,
+    read = {f'--{name.replace("_", "-")}': value for name, value in vars(args).items()
+            if isinstance(value, Path) and name != 'out_dir'}
+    check_apart({'--out-dir': [args.out_dir / folder(number) for number in numbers]}, read)
+    task = bound(_one_clip, make_clip=make_clip, out_dir=args.out_dir, seed=args.random_seed,
                    extension=args.extension, rounded=rounded, folder=folder)
     clips: dict[str, dict] = {}
     with ExitStack() as stack:
@@ -127,15 +131,17 @@ def generate(args: argparse.Namespace, make_clip: MakeClip, rounded: bool = Fals
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()
                 if name not in ('num_workers', 'out_dir')}
     manifest = {'generator': Path(sys.argv[0]).stem, 'settings': settings, 'clips': dict(sorted(clips.items()))}
-    path.write_text(json.dumps(manifest, indent=1) + '\n')
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(manifest, indent=1) + '\n')
 
 
 def _one_clip(number: int, make_clip: MakeClip, out_dir: Path, seed: int, extension: str, rounded: bool,
               folder: Callable[[int], str]) -> tuple[str, dict]:
     cv2.setNumThreads(1)
-    writer = ClipWriter(out_dir / folder(number), extension, rounded)
-    sources = make_clip(number, Random(f'clip {seed} {number}'), writer)
-    files = {str(path.relative_to(out_dir)): sha256(path) for path in sorted(writer.folder.rglob('*.*'))}
+    with whole_folder(out_dir / folder(number), keep=lambda entry: entry.name not in KINDS) as place:
+        sources = make_clip(number, Random(f'clip {seed} {number}'), ClipWriter(place, extension, rounded))
+        files = {f'{folder(number)}/{path.relative_to(place).as_posix()}': sha256(path)
+                 for path in sorted(path for kind in KINDS for path in (place / kind).iterdir())}
     return folder(number), {'sources': sources, 'sha256': files}
 
 

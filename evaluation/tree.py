@@ -3,12 +3,13 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from files import is_partial
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 LAYOUT = '<set>/<clip>/pha/<frame>.png (or .jpg), and fgr beside pha'
@@ -50,7 +51,7 @@ def list_frames(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return frames
     for path in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith('.'):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith('.') and not is_partial(path.name):
             if path.stem in frames:
                 raise ValueError(f'{folder}: {frames[path.stem].name} and {path.name} are the same frame: delete one')
             frames[path.stem] = path
@@ -71,7 +72,7 @@ def find_clips(root: Path) -> list[Clip]:
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: no such folder; expected {LAYOUT}')
     clips = [Clip(path.parent.name, path.name, path) for path in sorted(root.glob('*/*'), key=lambda p: natural(str(p)))
-             if '.partial.' not in path.name and any((path / kind).is_dir() for kind in ('pha', 'fgr', 'com'))]
+             if not is_partial(path) and any((path / kind).is_dir() for kind in ('pha', 'fgr', 'com'))]
     if not clips:
         raise FileNotFoundError(f'no clips in {root}: expected {LAYOUT}')
     return clips
@@ -101,16 +102,6 @@ def _read(path: Path, flags: int) -> np.ndarray:
     if image is None:
         raise ValueError(f'cannot read {path}: damaged, or not an image')
     return image
-
-
-def write_complete(path: Path, make: Callable[[Path], None]) -> None:
-    """`make` writes the file under a temporary name; it is moved into place when complete."""
-    partial = path.with_name(f'{path.stem}.partial{path.suffix}')
-    try:
-        make(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_image(path: Path, image: np.ndarray, quality: int = 95) -> None:

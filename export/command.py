@@ -2,12 +2,12 @@
 
 import argparse
 import itertools
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from files import adopt, check_apart, publish, scratch_folder
 from model import MattingNetwork, reparameterize_model
 from model.weights import load_network
 from video.batch import parse_ratio, run_command
@@ -19,6 +19,7 @@ from .verify import FRAMES, compare, fit_frames, limit_for
 
 STATIC_SIZE = 1280, 720          # [px] of a static file when nothing is said
 CALIBRATION_FRAMES, CALIBRATION_STEP = 16, 4
+MADE_BY_US = 'saved_model.pb', 'model.json', 'Manifest.json'     # one of them is in every folder that a format writes
 
 SampleFrames = Callable[[int], list[np.ndarray]]
 
@@ -66,7 +67,7 @@ def main(sample_frames: SampleFrames, argv: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace, sample_frames: SampleFrames) -> int:
     chosen = Format.load(args.format)
-    check_output(args.output, args.overwrite)
+    check_output(args.output, args.overwrite, {'--checkpoint': args.checkpoint, '--verify-clip': args.verify_clip})
     shapes = args.shapes or chosen.module.SHAPES[0]
     ratio = parse_ratio(args.downsample_ratio)
     # what the format refuses is said before frames are read and weights are loaded
@@ -98,15 +99,11 @@ def export(network: MattingNetwork, chosen: Format, output: Path, options: Expor
     Raises:
         ValueError: the file differs from PyTorch by more than the limit of its format; nothing is left of it.
     """
-    partial = output.with_name(f'{output.stem}.partial{output.suffix}')
-    remove(partial)
-    try:
-        chosen.module.write(reparameterize_model(network), partial, options)
-        yield from verify(network, chosen, partial, options, frames)
-        remove(output)
-        move(partial, output)
-    finally:
-        remove(partial)
+    with scratch_folder(output) as folder:
+        made = folder / output.name
+        chosen.module.write(reparameterize_model(network), made, options)
+        yield from verify(network, chosen, made, options, frames)
+        publish([adopt(part, goal) for part, goal in zip(companions(made), companions(output), strict=True)])
     yield f'{output}: {size_on_disk(output) / 1e6:.1f} MB, {chosen.name}, {options.precision}, {options.shapes}'
 
 
@@ -127,7 +124,7 @@ def verify(network: MattingNetwork, chosen: Format, path: Path, options: ExportO
         if not difference.within(limit):
             raise ValueError(f'{chosen.name} {options.precision}: {where}: {difference} to PyTorch, more than the '
                              f'{limit}: no file was written')
-        yield f'{where}: {difference} to PyTorch ({limit}); run by {exported.label.replace(".partial", "")}'
+        yield f'{where}: {difference} to PyTorch ({limit}); run by {exported.label}'
         if difference.spread < 0.01:
             yield 'note: alpha is nearly constant on this clip, which proves little: name another --verify-clip'
 
@@ -142,30 +139,28 @@ def read_frames(clip: str | None, sample_frames: SampleFrames, count: int) -> li
     return [frame if frame.dtype == np.uint8 else (frame >> 8).astype(np.uint8) for frame in frames]
 
 
-def check_output(output: Path, overwrite: bool) -> None:
+def check_output(output: Path, overwrite: bool, reads: Mapping[str, str | None] | None = None) -> None:
+    """Whether a file of this format may be written here.
+
+    Args:
+        reads: what the command reads, by flag.
+    Raises:
+        FileNotFoundError, FileExistsError, ValueError: naming --output.
+    """
     if not output.resolve().parent.is_dir():
         raise FileNotFoundError(f'--output {output}: the folder does not exist')
-    if output.exists() and not overwrite:
-        raise FileExistsError(f'--output {output} exists: add --overwrite to replace it')
+    check_apart({'--output': companions(output)}, reads or {})
+    for part in companions(output):
+        if part.exists() and not overwrite:
+            raise FileExistsError(f'--output {part} exists: add --overwrite to replace it')
+    if output.is_dir() and any(output.iterdir()) and not any((output / name).exists() for name in MADE_BY_US):
+        raise ValueError(f'--output {output} is a folder that no export has made: name another one, or delete it')
 
 
 # A file may come with a second one that holds its weights (OpenVINO: model.xml and model.bin).
 
 def companions(path: Path) -> list[Path]:
     return [path, path.with_suffix('.bin')] if path.suffix == '.xml' else [path]
-
-
-def remove(path: Path) -> None:
-    for part in companions(path):
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
-
-
-def move(partial: Path, output: Path) -> None:
-    for source, target in zip(companions(partial), companions(output), strict=True):
-        source.replace(target)
 
 
 def size_on_disk(path: Path) -> int:

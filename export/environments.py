@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from files import whole_folder
+
 ROOT = Path(__file__).resolve().parents[1]
 MAKE = 'python -m export.make_environment {}'
 RECIPES = {'tensorflow': ROOT / 'requirements' / 'tensorflow.txt', 'tfjs': ROOT / 'export' / 'in_node' / 'package.json'}
@@ -44,34 +46,38 @@ def make(name: str) -> Path:
         RuntimeError: a program that this needs is missing, or an installation failed (its output has been shown).
     """
     target = folder(name)
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    {'tensorflow': make_tensorflow, 'tfjs': make_tfjs}[name](target)
-    shutil.copyfile(RECIPES[name], target / RECIPES[name].name)
+    if target.is_dir() and any(target.iterdir()) and not (target / RECIPES[name].name).is_file():
+        raise RuntimeError(f'{target} is a folder that this command has not made: name another place with '
+                           'EXPORT_ENVIRONMENTS, or delete it')
+    check, build = {'tensorflow': (check_tensorflow, make_tensorflow), 'tfjs': (check_tfjs, make_tfjs)}[name]
+    check()
+    with whole_folder(target) as building:
+        build(building)
+        shutil.copyfile(RECIPES[name], building / RECIPES[name].name)
     return target
 
 
-def make_tensorflow(target: Path) -> None:
+def check_tensorflow() -> None:
     if not (3, 10) <= sys.version_info[:2] <= (3, 12):
         raise RuntimeError('the pinned TensorFlow exists for Python 3.10 to 3.12, this is '
                            f'{sys.version_info[0]}.{sys.version_info[1]}: run the command with one of them')
+
+
+def make_tensorflow(target: Path) -> None:
     run(sys.executable, '-m', 'venv', target)
     run(python_of(target), '-m', 'pip', 'install', '--disable-pip-version-check', '--quiet',
         '-r', RECIPES['tensorflow'])
 
 
-def make_tfjs(target: Path) -> None:
-    npm = shutil.which('npm')
-    if npm is None or shutil.which('node') is None:
+def check_tfjs() -> None:
+    if shutil.which('npm') is None or shutil.which('node') is None:
         raise RuntimeError('TensorFlow.js needs node and npm: install Node.js 18 or newer')
-    building = target.with_name(f'{target.name}.partial')
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
+
+
+def make_tfjs(building: Path) -> None:
     for source in (RECIPES['tfjs'], RECIPES['tfjs'].with_name('package-lock.json')):
         shutil.copy(source, building)
-    run(npm, 'ci', '--no-audit', '--no-fund', folder=building)
-    (building / RECIPES['tfjs'].name).unlink()
-    building.rename(target)
+    run(shutil.which('npm'), 'ci', '--no-audit', '--no-fund', folder=building)
 
 
 def python_of(target: Path) -> Path:

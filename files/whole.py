@@ -90,7 +90,7 @@ class WholeFile(Whole):
     def _before(self) -> None:
         if self.goal.is_dir():
             raise IsADirectoryError(f'{self.goal} is a folder: name a file')
-        if self.goal.is_file() and not self.goal.is_symlink():
+        if self.goal.is_file() and not (self.goal.is_symlink() or self.path.is_symlink()):
             with suppress(OSError):                # one who had hidden the old file wants the new one hidden too
                 os.chmod(self.path, stat.S_IMODE(os.stat(self.goal).st_mode))
 

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.half:
             check_half(network)
             network = network.half()
-        save_network(network, args.target, args.note)
+        save_network(network, args.target, args.note, overwrite=False)
     except (ValueError, OSError, RuntimeError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

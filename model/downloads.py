@@ -6,6 +6,8 @@ from urllib.error import URLError
 
 import torch
 
+from files import whole_file
+
 
 def download_once(url: str, file_name: str, title: str, progress: bool = True) -> Path:
     """Fetch once; record the SHA-256 of the first download beside the file and verify it ever after.
@@ -29,7 +31,8 @@ def download_once(url: str, file_name: str, title: str, progress: bool = True) -
                                f'as {path}') from error
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if not record.is_file():
-        record.write_text(digest + '\n')
+        with whole_file(record) as partial:
+            partial.write_text(digest + '\n')
     elif record.read_text().strip() != digest:
         raise ValueError(f'{path} has changed since it was downloaded (SHA-256 {digest[:12]}, recorded '
                          f'{record.read_text()[:12]}): delete it to download it again')

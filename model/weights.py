@@ -1,12 +1,13 @@
 """Weights by name or path: what `--checkpoint` means, everywhere in this repository."""
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+
+from files import whole_file
 
 from .checkpoint_keys import NetworkForm, infer_network
 from .downloads import download_once
@@ -110,22 +111,22 @@ def read_inference_size(metadata: dict[str, str], path: Path) -> int:
     return int(text)
 
 
-def save_network(model: MattingNetwork, path: str | Path, note: str = '') -> None:
+def save_network(model: MattingNetwork, path: str | Path, note: str = '', overwrite: bool = True) -> None:
     """Write a checkpoint that `load_network` reads: .safetensors (with variant, refiner and form as metadata) or .pth.
 
     The file appears under its name only when it is complete. An `inference_size` of its own is kept in .safetensors.
 
     Args:
         note: one line that loading prints, what users of these weights must know; .safetensors only.
+        overwrite: replace a file that has the name.
     """
     path = Path(path)
     if path.suffix not in ('.safetensors', '.pth'):
         raise ValueError(f'checkpoint name must end in .safetensors or .pth, got {path.name!r}')
     if note and path.suffix != '.safetensors':
         raise ValueError(f'only .safetensors files carry a note, got {path.name!r}')
-    partial = path.with_name(f'{path.stem}.partial{path.suffix}')
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    try:
+    with whole_file(path, overwrite) as partial:
         if path.suffix == '.safetensors':
             metadata = {'format': 'pt', 'variant': model.variant, 'refiner': model.refiner_name,
                         'form': 'merged' if is_merged(model) else 'train',
@@ -133,6 +134,3 @@ def save_network(model: MattingNetwork, path: str | Path, note: str = '') -> Non
             save_file(state, partial, metadata | ({'note': ' '.join(note.split())} if note else {}))
         else:
             torch.save(state, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

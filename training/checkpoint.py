@@ -17,6 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from files import whole_file
+
 from .distributed import clone_to_cpu
 
 
@@ -47,7 +49,8 @@ class Checkpoints:
     def save_best(self, weights: Mapping[str, Tensor], numbers: Mapping[str, float]) -> None:
         self._write({name: value.detach().cpu().contiguous() for name, value in weights.items()},
                     self.folder / 'best.pth')
-        (self.folder / 'best.json').write_text(json.dumps(dict(numbers), indent=2) + '\n')
+        with whole_file(self.folder / 'best.json') as partial:
+            partial.write_text(json.dumps(dict(numbers), indent=2) + '\n')
 
     def save_state(self, state: dict, step: int) -> None:
         self._write(clone_to_cpu(state), self.folder / f'state-{step:09d}.pt')
@@ -55,16 +58,13 @@ class Checkpoints:
             path.unlink()
 
     def _write(self, value, path: Path) -> None:
-        partial = path.with_name(f'{path.stem}.partial{path.suffix}')
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with open(partial, 'wb') as file:
+            with whole_file(path) as partial, open(partial, 'wb') as file:
                 torch.save(value, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(partial, path)
         except (OSError, RuntimeError) as error:    # torch.save wraps some errors of the disk
-            partial.unlink(missing_ok=True)
             cause = error.__cause__ or error.__context__ or error
             whole = self.states()
             kept = f'the state before it, {whole[-1]}, is whole' if whole else 'no state was saved before it'

@@ -12,6 +12,8 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
+from files import whole_file
+
 COLUMNS = ('step', 'epoch', 'name', 'value')
 STRIP_FRAMES, STRIP_SIDE = 8, 192  # a strip shows at most so many frames, of at most so many pixels a side
 
@@ -101,12 +103,10 @@ def read_scalars(path: str | Path) -> list[dict[str, str]]:
 
 
 def write_scalars(path: Path, rows: list[dict[str, str]]) -> None:
-    partial = path.with_name('scalars.partial.csv')
-    with open(partial, 'w', newline='') as file:
+    with whole_file(path) as partial, open(partial, 'w', newline='') as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(partial, path)
 
 
 class Meter:

@@ -14,6 +14,7 @@ from export.command import export
 from export.formats import Format
 from export.options import ExportOptions
 from export.verify import FRAMES, Limit
+from files import whole_file
 from model import MattingNetwork, reparameterize_model
 from model.weights import load_network, resolve_checkpoint
 
@@ -59,7 +60,7 @@ def make_model(checkpoint: str, path: Path, precision: str) -> str:
     card.unlink(missing_ok=True)
     lines = list(export(network, Format('web', sys.modules[__name__]), path, ExportOptions(SIZE, None, precision,
                         inference_size=network.inference_size), sample_frames(FRAMES)))
-    card.write_text(json.dumps({**facts, 'network': network.describe(), 'inference_size': network.inference_size,
-                                'bytes': path.stat().st_size,
-                                'proof': lines[:-1]}, indent=1))
+    with whole_file(card) as partial:
+        partial.write_text(json.dumps({**facts, 'network': network.describe(), 'inference_size': network.inference_size,
+                                       'bytes': path.stat().st_size, 'proof': lines[:-1]}, indent=1))
     return '\n'.join(lines)

@@ -6,6 +6,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from files import whole_file
+
 from ..state_dicts import load_strictly, read_state
 from .network import InstanceForm, InstanceMattingNetwork
 from .spectral import SpectralWeight
@@ -102,11 +104,7 @@ def save_instance_network(network: InstanceMattingNetwork, path: str | Path, not
     path = Path(path)
     if path.suffix != '.safetensors':
         raise ValueError(f'instance weights must end in .safetensors, got {path.name!r}')
-    partial = path.with_name(f'{path.stem}.partial{path.suffix}')
     metadata = {'format': 'pt', 'family': 'instance', 'bleed': 'yes' if network.form.bleed else 'no'}
-    try:
+    with whole_file(path) as partial:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, partial,
                   metadata | ({'note': ' '.join(note.split())} if note else {}))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -60,7 +60,7 @@ def test_every_second_and_small(arguments, capsys):
     (['--every', '0'], '--every must be at least 1'),
     (['--label', 'one'], '2 checkpoints need as many labels, got 1'),
     (['--pictures', 'nowhere'], 'no pictures in nowhere'),
-    (['--output', 'nowhere/scenes.csv'], 'nowhere/scenes.partial.csv'),
+    (['--output', 'nowhere/scenes.csv'], 'nowhere/scenes.csv: the folder nowhere does not exist'),
 ])
 def test_bad_input(arguments, wrong, message, capsys):
     assert empty_scenes.main([*arguments, *wrong]) == 2

@@ -13,7 +13,7 @@ import pytest
 
 from evaluation import generate_photomatte, released_sets
 from evaluation.motion import EASINGS, Affine, warp, zoom
-from evaluation.synthesis import command, composite, pick, sha256
+from evaluation.synthesis import ClipWriter, command, composite, pick, sha256
 from evaluation.tree import read_alpha, read_rgb, write_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -218,3 +218,24 @@ def test_released_command_line(material, generator):
 def test_draws_never_change():
     """Written down so that a change is noticed: sets made earlier could not be made again."""
     assert Random('clip 10 0').random() == pytest.approx(.011999642850267)
+
+
+def test_a_clip_is_replaced_whole_and_other_files_stay(material, monkeypatch):
+    RUN['photomatte'](arguments(material, 'photomatte', 'out'))
+    clip = next((material / 'out').rglob('com')).parent
+    (clip / 'notes.txt').write_text('mine')
+    before = {path: path.read_bytes() for path in (material / 'out').rglob('*.*')}
+    write, written = ClipWriter.write, []
+
+    def fail(self, t, *layers, **more):
+        written.append(t)
+        if len(written) == 3:
+            raise OSError(28, 'No space left on device')
+        write(self, t, *layers, **more)
+    monkeypatch.setattr(ClipWriter, 'write', fail)
+    with pytest.raises(OSError, match='No space left'):
+        RUN['photomatte'](arguments(material, 'photomatte', 'out', '--random-seed', '5'))
+    assert {path: path.read_bytes() for path in (material / 'out').rglob('*.*')} == before
+    monkeypatch.undo()
+    RUN['photomatte'](arguments(material, 'photomatte', 'out', '--num-frames', '2'))
+    assert (clip / 'notes.txt').read_text() == 'mine' and len(list((clip / 'com').iterdir())) == 2

@@ -65,3 +65,18 @@ def test_bad_input(release, tmp_path, capsys, layout, more, message):
     assert run(release, tmp_path / 'out', layout, *more) == 2
     assert message in capsys.readouterr().err
     assert run(tmp_path / 'nowhere', tmp_path / 'out') == 2
+
+
+@pytest.mark.parametrize('through', ['', 'link'])
+def test_the_source_is_not_replaced(trees, tmp_path, capsys, through):
+    if through:
+        out = tmp_path / 'out'
+        out.mkdir()
+        (out / 'plain').symlink_to(trees[1] / 'plain')
+        (out / 'shifted').symlink_to(trees[1] / 'shifted')
+    else:
+        out = trees[1]
+    before = {path: path.read_bytes() for path in trees[1].rglob('*.*')}
+    assert run(trees[1], out, 'rvm') == 2
+    assert 'is the --source itself' in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in trees[1].rglob('*.*')} == before

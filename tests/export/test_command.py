@@ -89,6 +89,23 @@ def test_existing_output_needs_overwrite(weights, tmp_path, capsys):
     assert 'add --overwrite' in capsys.readouterr().err and (tmp_path / 'x.pt').read_text() == 'mine'
 
 
+def test_folders_and_files_of_the_user_stay(weights, tmp_path, capsys, monkeypatch):
+    (tmp_path / 'm.partial.pt').mkdir()
+    (tmp_path / 'm.partial.pt' / 'mine').write_text('mine')
+    (tmp_path / 'src.pt').mkdir()
+    (tmp_path / 'src.pt' / 'main.py').write_text('mine')
+    (tmp_path / 'o.bin').write_text('mine')
+    assert run(weights, tmp_path / 'm.pt', '--format', 'torchscript', '--downsample-ratio', '0.5') == 0
+    assert run(weights, tmp_path / 'src.pt', '--format', 'torchscript', '--overwrite') == 2
+    assert 'is a folder that no export has made' in capsys.readouterr().err
+    assert run(weights, tmp_path / 'o.xml', '--format', 'openvino') == 2
+    assert 'o.bin exists: add --overwrite' in capsys.readouterr().err
+    assert run(weights, weights, '--format', 'torchscript', '--overwrite') == 2
+    assert 'is the --checkpoint itself' in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.rglob('*')) == ['m.partial.pt', 'm.pt', 'main.py', 'mine', 'o.bin',
+                                                                'src.pt']
+
+
 def test_verification_sees_nonsense(tmp_path):
     class Broken(filled_network().__class__):
         def forward(self, src, *rest):

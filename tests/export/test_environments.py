@@ -7,6 +7,7 @@ import pytest
 
 from export import environments
 from export.make_environment import main
+from files import is_partial
 
 
 @pytest.fixture
@@ -24,14 +25,12 @@ def place(tmp_path, monkeypatch):
 
 def test_recipe_is_the_receipt(place, capsys, monkeypatch):
     folder, started = place
-    (folder / 'tensorflow').mkdir()
-    (folder / 'tensorflow' / 'left over').touch()
     monkeypatch.setattr(environments.shutil, 'copyfile', lambda source, target: (
         target.parent.mkdir(exist_ok=True), target.write_text(source.read_text())))
     assert main(['tensorflow']) == 0
     assert capsys.readouterr().out == f'{folder / "tensorflow"}: ready\n'
     assert [path.name for path in (folder / 'tensorflow').iterdir()] == ['tensorflow.txt']
-    assert started[0][0] == [sys.executable, '-m', 'venv', str(folder / 'tensorflow')]
+    assert started[0][0][:3] == [sys.executable, '-m', 'venv'] and is_partial(started[0][0][3])
     assert started[1][0][-2:] == ['-r', str(environments.RECIPES['tensorflow'])]
     assert environments.find('tensorflow') == folder / 'tensorflow'
 
@@ -54,3 +53,16 @@ def test_what_is_missing_is_named(place, capsys, monkeypatch):
     assert main(['tensorflow']) == 2
     assert 'this is 3.14' in capsys.readouterr().err
     assert place[1] == []
+
+
+@pytest.mark.parametrize('name', ['tensorflow', 'tfjs'])
+def test_a_folder_of_the_user_stays(place, capsys, monkeypatch, name):
+    """EXPORT_ENVIRONMENTS=src removed src/tensorflow, before anything was checked."""
+    folder, started = place
+    (folder / name).mkdir()
+    (folder / name / 'source.py').write_text('mine')
+    for which in (lambda name: name, lambda name: None):
+        monkeypatch.setattr(environments.shutil, 'which', which)
+        assert main([name]) == 2
+        assert 'is a folder that this command has not made' in capsys.readouterr().err
+    assert (folder / name / 'source.py').read_text() == 'mine' and started == [] and len(list(folder.iterdir())) == 1

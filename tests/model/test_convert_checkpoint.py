@@ -84,3 +84,11 @@ def test_values_beyond_half_precision_are_refused(tmp_path, capsys):
     save_network(network, tmp_path / 'net.pth')
     assert main([str(tmp_path / 'net.pth'), str(tmp_path / 'half.pth'), '--half']) == 2
     assert '1 tensors hold values beyond 65504 (project_mat.conv.bias)' in capsys.readouterr().err
+
+
+def test_the_source_survives_a_target_whose_old_temporary_name_it_has(tmp_path):
+    source = tmp_path / 'm.partial.safetensors'
+    save_network(MattingNetwork(), source)
+    before = source.read_bytes()
+    assert main([str(source), str(tmp_path / 'm.safetensors')]) == 0
+    assert source.read_bytes() == before and load_network(tmp_path / 'm.safetensors').variant == 'mobilenetv3'

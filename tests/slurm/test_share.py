@@ -50,9 +50,17 @@ def test_array_converts_every_clip_once(job, tmp_path):
                              for name in CLIPS]
 
 
+def test_clips_that_differ_in_the_suffix_alone_are_both_converted(job, tmp_path):
+    clips = clips_in(tmp_path / 'clips', ['a.mov', 'a.mp4', 'a.b.mp4', 'c.partial-0123abcd.mp4'])
+    result, lines = job('inference.sbatch', 0, 1, clips, tmp_path / 'out', '.mkv')
+    assert result.returncode == 0, result.stderr
+    assert sorted(line.split()[-1].rpartition('/')[2] for line in lines) == ['a.b.mkv', 'a.mov.mkv', 'a.mp4.mkv']
+
+
 def test_finished_clips_are_skipped_and_failures_counted(job, tmp_path):
     clips = clips_in(tmp_path / 'clips', ['a.mp4', 'fail.mp4', 'z.mp4'])
-    clips_in(tmp_path / 'out', ['a.mov'])
+    clips_in(tmp_path / 'out', ['a.mov', 'z.mov'])
+    (tmp_path / 'out' / 'a.mov').write_text('done')             # the other one is empty: not done
     result, lines = job('inference.sbatch', 0, 1, clips, tmp_path / 'out', '.mov')
     assert len(lines) == 2 and 'done before' in result.stdout           # the one after the failure was tried too
     assert result.returncode == 1 and '1 clips failed' in result.stderr
