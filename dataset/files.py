@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+
+from files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -174,8 +175,7 @@ def _write_atomically(file: Path, text: str) -> None:
     """Several ranks may write at once; a cache that cannot be written costs time, not the run."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile('w', dir=file.parent, delete=False) as temporary:
-            temporary.write(text)
-        os.replace(temporary.name, file)
+        with whole_file(file) as partial:
+            partial.write_text(text)
     except OSError as error:
         log.warning('the index of %s is not cached: %s', file.name, error)

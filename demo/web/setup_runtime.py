@@ -1,10 +1,10 @@
 """Fetch onnxruntime-web: npm installs the locked version into a temporary folder, the few files the page needs stay."""
 
-import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
+
+from files import adopt, publish, scratch_folder
 
 # of 140 MB: two loaders with their WebAssembly, for WebGPU (asyncify) and for threads on the processor
 RUNTIME_FILES = ('ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm',
@@ -23,9 +23,7 @@ def install_runtime(web: Path) -> None:
     npm = shutil.which('npm')
     if npm is None:
         raise RuntimeError('npm is not installed: it comes with Node.js (https://nodejs.org, or apt install npm)')
-    # beside its goal, so that moving it there is one step
-    with tempfile.TemporaryDirectory(prefix='.setup.partial.', dir=web) as folder:
-        work = Path(folder)
+    with scratch_folder(web / 'vendor') as work:
         for name in PACKAGE_FILES:
             shutil.copy(web / name, work)
         command = [npm, 'ci', '--ignore-scripts', '--no-audit', '--no-fund']
@@ -39,7 +37,4 @@ def install_runtime(web: Path) -> None:
             if not (source / name).is_file():
                 raise RuntimeError(f'this version of onnxruntime-web has no {name}: keep the one in package-lock.json')
             shutil.move(source / name, ready / name)
-        goal = web / 'vendor'
-        if goal.exists():
-            os.replace(goal, work / 'old')
-        os.replace(ready, goal)
+        publish([adopt(ready, web / 'vendor')])

@@ -1,6 +1,7 @@
 """Outputs appear complete or not at all, and nothing that somebody else made is lost on the way."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -253,3 +254,13 @@ def test_the_two_moves(tmp_path):
         exchange.rename_new(tmp_path / 'a', tmp_path / 'b')
     exchange.rename_new(tmp_path / 'a', tmp_path / 'c')
     assert content(tmp_path) == {'c': '2', 'b/x': '1'}
+
+
+def test_nobody_names_unfinished_files_by_hand():
+    """The one place that does is files/."""
+    rooms = [path for path in ROOT.rglob('*.py') if not {'.venv', 'tests', 'files', 'node_modules'} &
+             set(path.relative_to(ROOT).parts)]
+    wrong = [f'{path.relative_to(ROOT)}: {pattern}' for path in rooms for pattern in (
+        r"\.(partial|tmp)['\".{]", r'os\.(replace|rename)\(', r'shutil\.move\(\w+, \w*(goal|target|out)')
+        if re.search(pattern, path.read_text())]
+    assert len(rooms) > 100 and wrong == []
