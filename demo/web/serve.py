@@ -7,6 +7,7 @@ Serving needs nothing but Python. Making the model needs requirements/web_demo.t
 """
 
 import argparse
+import os
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,11 +20,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'demo'), str(WEB)]
 
 from setup_runtime import RUNTIME_FILES, install_runtime  # noqa: E402
 
-HOST = '127.0.0.1'
+HOST, NAMES = '127.0.0.1', ('127.0.0.1', 'localhost')
 SERVED = ('index.html', 'style.css', 'icon.svg', 'js', 'vendor', 'model')   # files and folders that a browser may read
 TYPES = {'.html': 'text/html; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml',
          '.js': 'text/javascript; charset=utf-8', '.mjs': 'text/javascript; charset=utf-8', '.wasm': 'application/wasm',
          '.onnx': 'application/octet-stream', '.json': 'application/json'}
+IDLE = 30          # [s] after which a connection that says nothing is closed
 HEADERS = {
     # threads in WebAssembly need memory that pages share, and browsers give that to isolated pages only
     'Cross-Origin-Opener-Policy': 'same-origin',
@@ -40,20 +42,38 @@ HEADERS = {
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """The files in `SERVED`, nothing else, with the headers that threads need."""
+    """The files in `SERVED`, nothing else, with the headers that threads need, and to pages of this machine alone.
+
+    A page elsewhere can make its own name mean this machine (DNS rebinding), but not change the name that the browser
+    sends: names other than ours are refused.
+    """
 
     protocol_version = 'HTTP/1.1'
     server_version = 'matting'
     extensions_map = TYPES
+    timeout = IDLE
 
     def send_head(self):
+        host = self.headers.get('Host', '')
+        if host not in {f'{name}:{self.server.server_port}' for name in NAMES}:
+            self.send_error(421, 'this server answers to ' + ' and '.join(NAMES))
+            return None
         path = unquote(urlsplit(self.path).path)
         if path == '/':
-            self.path = '/index.html'
+            self.path = path = '/index.html'
         elif path.split('/')[1] not in SERVED or '..' in path.split('/') or Path(path).suffix not in TYPES:
             self.send_error(404, 'not part of the page')
             return None
+        if '\0' in path or not self.is_ours(Path(self.translate_path(self.path))):
+            self.send_error(404, 'not part of the page')
+            return None
         return super().send_head()
+
+    def is_ours(self, path: Path) -> bool:
+        """Whether a link in the page's folder leads to a file of the page."""
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(place / name) for place in {Path(os.path.realpath(self.directory)), WEB}
+                   for name in SERVED)
 
     def end_headers(self):
         for name, value in HEADERS.items():

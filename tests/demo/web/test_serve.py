@@ -2,13 +2,18 @@
 
 import http.client
 import json
+import shutil
 import socket
 import subprocess
 import sys
 
 import pytest
 
+from files import is_partial
+
 from .browser import WEB, serving
+
+ROOT = WEB.parents[1]
 
 WANTED = {'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp',
           'X-Content-Type-Options': 'nosniff'}
@@ -25,6 +30,9 @@ def folder(tmp_path_factory):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b'x')
     (folder.parent / 'outside.js').write_text('x')
+    (folder / 'vendor' / 'link.mjs').symlink_to(folder.parent / 'outside.js')
+    (folder / 'model' / 'secret.json').symlink_to('../secret.json')
+    (folder / 'vendor' / 'inside.mjs').symlink_to('ort.mjs')
     return folder
 
 
@@ -60,12 +68,47 @@ def test_files_and_types(host, path, kind):
 
 @pytest.mark.parametrize('path', ['/secret.json', '/node_modules/a.js', '/model/', '/js/', '/model/weights.pth',
                                   '/js/../secret.json', '/js/%2e%2e/secret.json', '/../outside.js',
-                                  '/js/../../outside.js', '//secret.json', '/nothing.js'])
+                                  '/js/../../outside.js', '//secret.json', '/nothing.js',
+                                  '/vendor/link.mjs', '/model/secret.json', '/js/%00.js', '/js/x%00/../a.js'])
 def test_nothing_else_is_served(host, path):
     response = get(host, path)
     assert response.status in (301, 404)
     assert response.content != b'x'
     assert response.getheader('Cross-Origin-Embedder-Policy') == 'require-corp'
+
+
+def test_links_inside_the_page_are_served(host):
+    assert get(host, '/vendor/inside.mjs').content == b'x'
+
+
+@pytest.mark.parametrize('name', ['evil.example', 'evil.example:{port}', '127.0.0.1', 'localhost:1', '', None])
+def test_a_foreign_page_is_not_answered(host, name):
+    """DNS rebinding: the attacker's name leads to this machine, and the browser sends that name."""
+    connection = http.client.HTTPConnection(host, timeout=10)
+    connection.putrequest('GET', '/index.html', skip_host=True)
+    if name is not None:
+        connection.putheader('Host', name.format(port=host.rpartition(':')[2]))
+    connection.endheaders()
+    response = connection.getresponse()
+    assert response.status == 421 and b'<script' not in response.read()
+    connection.close()
+
+
+def test_localhost_is_this_machine(host):
+    connection = http.client.HTTPConnection(host, timeout=10)
+    connection.putrequest('GET', '/index.html', skip_host=True)
+    connection.putheader('Host', f'localhost:{host.rpartition(":")[2]}')
+    connection.endheaders()
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_silent_connection_is_closed(folder, monkeypatch):
+    import serve
+    monkeypatch.setattr(serve.Handler, 'timeout', 0.2)
+    with serving(folder) as url, socket.create_connection(url.removeprefix('http://').rstrip('/').split(':')) as line:
+        line.settimeout(10)
+        assert line.recv(1) == b''
 
 
 def test_page_may_not_load_from_elsewhere(host):
@@ -88,6 +131,7 @@ def bare(tmp_path):
     web.mkdir(parents=True)
     for name in ('serve.py', 'setup_runtime.py', 'package.json', 'package-lock.json'):
         (web / name).write_bytes((WEB / name).read_bytes())
+    shutil.copytree(ROOT / 'files', tmp_path / 'files')
     return web
 
 
@@ -129,7 +173,7 @@ def test_setup_keeps_what_the_page_needs(bare, tmp_path, monkeypatch):
     done = serve('--setup', web=bare)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (bare / 'vendor').iterdir()) == sorted(RUNTIME_FILES)
-    assert not list(bare.glob('.setup*')) and not (bare / 'node_modules').exists()
+    assert not any(map(is_partial, bare.iterdir())) and not (bare / 'node_modules').exists()
 
 
 def test_locked_version_is_what_package_json_asks_for():
