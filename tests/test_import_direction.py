@@ -12,6 +12,8 @@ ALLOWED: dict[str, set[str]] = {
     'metrics': set(), 'slurm': set(),
     'train_passes': {'metrics', 'training'},
     'train_instance_loss': {'train_loss'},
+    'train_instance_passes': {'metrics', 'train_instance_loss', 'training', 'model'},
+    'train_instance': {'train_config', 'train_instance_loss', 'train_instance_passes', 'training', 'dataset', 'model'},
     'train': {'train_config', 'train_loss', 'train_passes', 'training', 'dataset', 'model'},
     'train_speed_test': {'train', 'train_config', 'training', 'dataset'},
     **dict.fromkeys(('mobileone_train', 'mamba_train', 'unireplknet_train'), {'train'}),

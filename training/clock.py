@@ -1,4 +1,5 @@
-"""Where a run stands: when it pauses to be validated, when it is over, how far it is. By epochs, or by the clock."""
+"""Where a run stands: when it pauses to be validated, when it is over, how far it is. By epochs, by iterations, or by
+the clock."""
 
 from collections.abc import Sequence
 
@@ -79,6 +80,60 @@ class Epochs:
         self.epoch, self.epoch_step = state['epoch'], state['epoch_step']
         if self.lead.epoch != self.epoch:
             self.lead.begin(self.epoch)
+
+
+class Steps:
+    """A number of iterations.
+
+    Args:
+        total: of the whole run.
+        interval: iterations between two pauses.
+    """
+
+    epoch = part = 0
+    age = None
+
+    def __init__(self, total: int, interval: int = 500):
+        self.total, self.interval, self.done, self.paused_at = total, interval, 0, 0
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done."""
+        return min(1., self.done / self.total)
+
+    @property
+    def finished(self) -> bool:
+        return self.done >= self.total and not self.pauses
+
+    @property
+    def pauses(self) -> bool:
+        since = self.done - self.paused_at
+        return since >= self.interval or since > 0 and self.done >= self.total
+
+    def saves(self, step: int) -> bool:
+        """Never between pauses."""
+        return False
+
+    def tick(self, seconds: float) -> None:
+        """An iteration has been done."""
+        self.done += 1
+
+    def go_on(self) -> None:
+        """The pause is over."""
+        self.paused_at = self.done
+
+    def place(self) -> str:
+        return f'iteration {self.done}'
+
+    def bar(self) -> tuple[str, float, float, str]:
+        """Of the progress bar: description, done, total, unit."""
+        return 'training', self.done, self.total, 'it'
+
+    def state_dict(self) -> dict:
+        return {'done': self.done}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.done = self.paused_at = state['done']
 
 
 class Budget:

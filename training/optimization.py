@@ -25,7 +25,7 @@ class Optimization:
         rates: part of the network (the name of a child) -> its learning rate before the schedule.
         optimizer: 'adam' or 'adamw'.
         untouched: 'skip' or 'zero', see `Updater`.
-        schedule: 'constant', or 'cosine' to zero over the run.
+        schedule: 'constant', 'cosine' or 'poly' (power 0.9), these two to zero over the run.
         warmup_steps: iterations of linear warm-up.
         clip_gradient: largest gradient norm; 0: no clipping.
         ema: decay per iteration of averaged weights; 0: none.
@@ -51,7 +51,8 @@ class Optimization:
 
     def factor(self, progress: float, step: int) -> float:
         """Share of each learning rate; a function of the place in the run, so there is no state to save."""
-        factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.schedule == 'cosine' else 1.
+        factor = {'cosine': 0.5 * (1 + math.cos(math.pi * progress)),
+                  'poly': max(1 - progress, 0.) ** 0.9}.get(self.schedule, 1.)
         return factor * min(1., (step + 1) / self.warmup_steps) if self.warmup_steps else factor
 
 

@@ -11,6 +11,7 @@ from .instance_decoder import InstanceDecoder, alpha_of, logits_of
 from .regions import REGION_WIDTH, dilate, keep_near, uncertain
 from .temporal import ChangeHead, InstanceGRU, propagate
 
+FUSION_WIDTHS_DRAWN = (26, 14)    # [px] in training
 SURE = 0.95     # in clips, alpha at stride 8 from here on is 1
 
 
@@ -72,7 +73,10 @@ class InstanceMattingDecoder(DetailLayers):
                                           tokens.repeat_interleave(T, 0), region.flatten(0, 1), self.budget)
         os4 = self.enlarge(raw4).view_as(os8) * keep
         os1 = torch.where(region > 0, alpha_of(raw1.view_as(os8)), 0)
-        pha, w4, w1 = fuse(os8, os4, os1, region)
+        widths = None
+        if self.training:       # of both steps, drawn for each map, as the detail branch must not rely on them
+            widths = tuple(torch.randint(1, most + 1, (os8[..., 0, 0].numel(),)) for most in FUSION_WIDTHS_DRAWN)
+        pha, w4, w1 = fuse(os8, os4, os1, region, widths)
         out |= {'pha': pha, 'pha_os8': os8, 'pha_os4': os4, 'pha_os1': os1, 'region': region, 'w4': w4, 'w1': w1,
                 'logits_os8': logits, 'attention': torch.stack(attention, 1)}
         if self.diff_module is not None:

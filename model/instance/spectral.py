@@ -30,23 +30,23 @@ class SpectralWeight(nn.Module):
         """The weight divided by its spectral norm."""
         if self.training:
             self.power_iteration()
-        sigma = self.weight_u @ (self.weight_bar.flatten(1) @ self.weight_v)
-        return self.weight_bar / sigma
+        # Copies: the vectors move in place at the next forward, the backward pass of this one still needs them.
+        u, v = self.weight_u.clone(), self.weight_v.clone()
+        return self.weight_bar / (u @ (self.weight_bar.flatten(1) @ v))
 
     @torch.no_grad()
     def power_iteration(self) -> None:
         matrix = self.weight_bar.flatten(1)
-        # Not in place: the backward pass of an earlier forward still needs the vectors that it used.
-        self.weight_v = F.normalize(matrix.T @ self.weight_u, dim=0, eps=1e-12)
-        self.weight_u = F.normalize(matrix @ self.weight_v, dim=0, eps=1e-12)
+        self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0, eps=1e-12))
+        self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=1e-12))
 
     @torch.no_grad()
     def settle(self) -> None:
         """Set the vectors to the exact top singular pair."""
         matrix = self.weight_bar.flatten(1).double()
         u = torch.linalg.eigh(matrix @ matrix.T).eigenvectors[:, -1]       # the smaller side: much faster than an SVD
-        self.weight_u = u.to(self.weight_bar.dtype)
-        self.weight_v = F.normalize(matrix.T @ u, dim=0).to(self.weight_bar.dtype)
+        self.weight_u.copy_(u)
+        self.weight_v.copy_(F.normalize(matrix.T @ u, dim=0))
 
 
 class SpectralConv2d(nn.Module):

@@ -1,0 +1,280 @@
+"""Train the instance network: pictures first, then clips.
+
+    python train_instance.py --stage image --photos packed --backgrounds packed/backgrounds --run-dir runs/image
+    python train_instance.py --stage video --checkpoint runs/image/checkpoint/best.pth --run-dir runs/video ...
+    torchrun --nproc-per-node 4 train_instance.py --config image.yaml run_dir runs/image
+    (the same again goes on with it)
+
+Every setting is a flag, a line of a --config file, or a pair `name value` behind the flags; later ones win. People are
+composed from photos with mattes, or come from --data-root (I-HIM50K, V-HIM2K5). --width 0.25 --minutes 60 trains a
+narrow network on two cores. The recipe: documentation/instance_matting.md.
+"""
+
+import os
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from random import Random
+
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')      # as in train_photos.py
+
+import torch
+import yaml
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from dataset.mask_damage import MaskDamageConfig
+from dataset.people_composer import LEVELS, PeopleComposer, PeopleConfig
+from dataset.photo_bank import PhotoBank, load_backgrounds
+from model.instance.checkpoint import load_instance_network
+from model.instance.network import InstanceForm, InstanceMattingNetwork
+from train_config import add_flags, setting
+from train_instance_loss import InstanceLossWeights
+from train_instance_passes import InstanceClipNetwork, InstanceMeasure, InstancePass, place_in_slots, synchronise
+from training import command, distributed
+from training.checkpoint import Checkpoints
+from training.clock import Budget, Steps
+from training.distributed import Ranks
+from training.loop import Run, Trainer
+from training.optimization import Optimization
+from training.validation import ValidationSet
+
+
+@dataclass(frozen=True)
+class InstanceConfig:
+    """One run. Defaults are the image stage of the paper."""
+
+    photos: str = setting('folder with fgr/ and pha/ of the training photos (dataset.make_mattes)', '')
+    backgrounds: str = setting('folder of pictures without people', '')
+    run_dir: str = setting('weights, states and logs; a run found there goes on', '')
+    stage: str = setting('image, or video: clips, and the recurrent unit', 'image', ('image', 'video'))
+    valid_photos: str = setting('folder with fgr/ and pha/ of held-out photos, for validation', '')
+    checkpoint: str = setting('weights to start from; those of the image stage fit the video stage', '')
+    width: float = setting('of every layer, 1 is the published network', 1.)
+    max_inst: int = setting('slots: most people in one pass', 10)
+    change_head: bool = setting('video: also the published head that sees changes', False)
+    crop: int = setting('side of the pictures [px]', 512)
+    clip_length: int = setting('frames of a clip in the video stage', 8)
+    level: str = setting('how much composed people cover each other', 'any', tuple(LEVELS))
+    max_people: int = setting('most composed people', 5)
+    batch_size: int = setting('clips per process', 12)
+    max_iter: int = setting('iterations', 52000)
+    minutes: float = setting('larger than 0: a time budget instead of max_iter', 0.)
+    val_iter: int = setting('iterations between two validations and states', 500)
+    val_clips: int = setting('composed clips that are validated on', 16)
+    learning_rate: float = setting('highest', 1.5e-4)
+    schedule: str = setting('of the learning rate', 'poly', ('constant', 'cosine', 'poly'))
+    warmup_steps: int = setting('iterations of linear warm-up', 1000)
+    weight_decay: float = setting('of AdamW', 0.01)
+    clip_gradient: float = setting('largest gradient norm', 0.01)
+    ema: float = setting('decay per iteration of averaged weights, which are then the result; 0: none', 0.)
+    warmup_detail_iter: int = setting('iterations in which details are learnt where the truth is uncertain', 3000)
+    loss_alpha_w: float = setting('weight of the L1 loss', 1.)
+    loss_alpha_lap_w: float = setting('weight of the Laplacian loss', 0.15)
+    loss_alpha_grad_w: float = setting('weight of the gradient loss', 0.05)
+    loss_dtSSD_w: float = setting('weight of the loss over time', 1.)
+    loss_atten_w: float = setting('weight of the attention loss', 5.)
+    binarized_kernel: int = setting('dilation and erosion of masks stay below it [px]', 30)
+    downscale_mask_p: float = setting('probability of masks in blocks of 8 pixels', 0.5)
+    precision: str = setting('fp32, bf16 or fp16', 'fp32', ('fp32', 'bf16', 'fp16'))
+    device: str = setting('cpu, cuda or auto', 'auto', ('auto', 'cpu', 'cuda'))
+    threads: int = setting('threads of the CPU; 0: all', 0)
+    save_minutes: float = setting('between two states of a run with a time budget', 5.)
+    seed: int = setting('of every draw', 1234)
+    disable_progress_bar: bool = setting('no tqdm', False)
+
+    optimizer = 'adamw'
+
+    def __post_init__(self):
+        for name in ('learning_rate', 'crop', 'batch_size', 'max_iter', 'width', 'val_iter'):
+            if getattr(self, name) <= 0:
+                raise ValueError(f'{name} must be larger than 0, got {getattr(self, name)}')
+        if not 2 <= self.max_people <= self.max_inst:
+            raise ValueError(f'max_people must be 2 to max_inst ({self.max_inst}), got {self.max_people}')
+        if self.batch_size * self.frames < 2:
+            raise ValueError('batch_size must be at least 2 pictures: batch statistics of one value are none')
+        for item in fields(self):
+            choices = item.metadata['choices']
+            if choices and getattr(self, item.name) not in choices:
+                raise ValueError(f'{item.name} must be one of {", ".join(choices)}, got {getattr(self, item.name)}')
+
+    @property
+    def frames(self) -> int:
+        return self.clip_length if self.stage == 'video' else 1
+
+    def factors(self) -> InstanceLossWeights:
+        return InstanceLossWeights(self.loss_alpha_w, self.loss_alpha_lap_w, self.loss_alpha_grad_w, self.loss_dtSSD_w,
+                                   self.loss_atten_w)
+
+
+STAGES = {'image': {}, 'video': {'learning_rate': 5e-5, 'batch_size': 4, 'max_iter': 10000, 'warmup_detail_iter': 500}}
+
+
+class ComposedPeople:
+    """Batches of composed clips; the next one is composed while this one is computed with.
+
+    Clips are drawn from the step and the rank alone, so there is nothing to remember.
+    """
+
+    def __init__(self, composer: PeopleComposer, config: InstanceConfig, ranks: Ranks):
+        self.composer, self.config, self.ranks, self.waited = composer, config, ranks, 0.
+        self.pool, self.ahead = ThreadPoolExecutor(1), {}
+
+    def take(self, count: int, step: int) -> list[tuple[Tensor, ...]]:
+        start = time.perf_counter()
+        batch = (self.ahead.pop(step, None) or self.pool.submit(self.batch, step)).result()
+        self.waited += time.perf_counter() - start
+        self.ahead = {step + 1: self.pool.submit(self.batch, step + 1)}
+        return [batch]
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        size = self.config.batch_size
+        first = (step * self.ranks.world + self.ranks.rank) * size
+        clips = [self.composer.clip(first + index) for index in range(size)]
+        draws = Random(f'slots {self.config.seed} {first}')
+        return place_in_slots([(clip.src, clip.pha, clip.msk) for clip in clips], self.config.max_inst, draws)
+
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        pass
+
+
+class FixedPeople(Dataset):
+    """The same clips with the same masks each time."""
+
+    def __init__(self, composer: PeopleComposer, count: int, slots: int):
+        self.composer, self.count, self.slots = composer, count, slots
+
+    def set_epoch(self, epoch: int) -> None:
+        pass
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> list[Tensor]:
+        clip = self.composer.clip(index)
+        return [x[0] for x in place_in_slots([(clip.src, clip.pha, clip.msk)], self.slots)]
+
+
+def build(config: InstanceConfig) -> Trainer:
+    """Every part of a run, put together; a state found in the run's folder is loaded."""
+    for name in ('photos', 'backgrounds', 'run_dir'):
+        if not getattr(config, name):
+            raise ValueError(f'{name} is missing: say --{name.replace("_", "-")}, or {name} in the --config file')
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    ranks = distributed.start(config.device, 'localhost', '12355')
+    checkpoints = Checkpoints(Path(config.run_dir) / 'checkpoint', flag='--run-dir')
+    state = checkpoints.load_newest()
+    torch.manual_seed(config.seed)
+    network = build_network(config, fresh=state is None).to(ranks.device)
+    synchronise(network, ranks)
+    photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha')
+    backgrounds = load_backgrounds(Path(config.backgrounds))
+    held_out = Path(config.valid_photos) if config.valid_photos else None
+    valid_photos = photos if held_out is None else PhotoBank.from_folders(held_out / 'fgr', held_out / 'pha')
+    damage = MaskDamageConfig(kernel=config.binarized_kernel, downscale=config.downscale_mask_p)
+    people = PeopleConfig(config.crop, config.frames, (2, config.max_people), config.level)
+    stream = ComposedPeople(PeopleComposer(photos, backgrounds, people, config.seed, damage), config, ranks)
+    fixed = FixedPeople(PeopleComposer(valid_photos, backgrounds, people, config.seed + 1, damage), config.val_clips,
+                        config.max_inst)
+    own = InstancePass('instance', stream, config.factors(), config.warmup_detail_iter)
+    clock = Budget(config.minutes, save_minutes=config.save_minutes) if config.minutes > 0 \
+        else Steps(config.max_iter, config.val_iter)
+    rates = dict.fromkeys(('encoder', 'aspp', 'decoder'), config.learning_rate)
+    run = Run(checkpoints, str(Path(config.run_dir) / 'log'), ranks, Optimization.of(config, rates), config.precision,
+              config.seed, progress_bar=not config.disable_progress_bar, settings=asdict(config),
+              identity=('stage', 'width', 'max_inst'))
+    trainer = Trainer(network, ranks.wrap(InstanceClipNetwork(network)), [own], clock, run,
+                      {'people': ValidationSet(fixed, InstanceMeasure(network))})
+    trainer.resume(state)
+    return trainer
+
+
+def build_network(config: InstanceConfig, fresh: bool) -> InstanceMattingNetwork:
+    """With the weights to start from where `fresh`; a video network takes those of an image network, and its recurrent
+    unit begins anew."""
+    form = InstanceForm.narrow(config.width, slots=config.max_inst, video=config.stage == 'video',
+                               change=config.stage == 'video' and config.change_head)
+    network = form.build()
+    if fresh and config.checkpoint:
+        start = load_instance_network(config.checkpoint)
+        if (start.form.channels, start.form.slots, start.form.folded) != (form.channels, form.slots, False):
+            raise ValueError(f'--checkpoint {config.checkpoint} is a network of channels {start.form.channels}, '
+                             f'{start.form.slots} slots{", folded" if start.form.folded else ""}: expected '
+                             f'{form.channels}, {form.slots} slots, with its norm')
+        missing, unexpected = network.load_state_dict(start.state_dict(), strict=False)
+        if unexpected or any('os8_temp_module' not in name and 'diff_module' not in name for name in missing):
+            raise ValueError(f'--checkpoint {config.checkpoint} does not fit the {config.stage} stage')
+    return network
+
+
+def parse(arguments: Sequence[str] | None = None) -> InstanceConfig:
+    """Defaults of the stage, then the file, then flags, then pairs `name value` or `name=value`.
+
+    Raises:
+        ValueError: a name that is no setting, or a value of another type.
+    """
+    parser = ArgumentParser('train_instance.py', description=__doc__, formatter_class=RawDescriptionHelpFormatter,
+                            allow_abbrev=False)
+    parser.add_argument('--config', metavar='FILE', help='YAML file with settings by their names')
+    add_flags(parser, InstanceConfig)
+    parser.add_argument('pairs', nargs='*', metavar='name value', help='settings once more')
+    args = vars(parser.parse_args(arguments))
+    file, pairs = args.pop('config'), args.pop('pairs')
+    given = read_settings(Path(file)) if file else {}
+    given |= {name: value for name, value in args.items() if value is not None}
+    words = [word for pair in pairs for word in (pair.split('=', 1) if '=' in pair else [pair])]
+    if len(words) % 2:
+        raise ValueError(f'settings behind the flags must be pairs `name value`, got {" ".join(pairs)}')
+    given |= dict(zip(words[::2], words[1::2]))
+    given = {name: cast(name, value) for name, value in given.items()}
+    return InstanceConfig(**STAGES.get(given.get('stage', 'image'), {}) | given)
+
+
+def read_settings(path: Path) -> dict:
+    if not path.is_file():
+        raise FileNotFoundError(f'--config {path}: no such file')
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f'--config {path} is not a YAML file: {" ".join(str(error).split())}') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'--config {path}: expected lines `name: value`')
+    return content
+
+
+def cast(name: str, value):
+    """A value as the type of the setting's default."""
+    known = {item.name: item for item in fields(InstanceConfig)}
+    if name not in known or known[name].default is MISSING:
+        raise ValueError(f'{name} is no setting; known: {", ".join(known)}')
+    kind = type(known[name].default)
+    if isinstance(value, str) and kind is bool:
+        if value.lower() not in ('true', 'false'):
+            raise ValueError(f'{name} must be true or false, got {value!r}')
+        return value.lower() == 'true'
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        raise ValueError(f'{name} must be of type {kind.__name__}, got {value!r}') from None
+
+
+def describe(trainer: Trainer) -> str:
+    return (f'{trainer.network.describe()}, {trainer.ranks.world} x {trainer.ranks.device.type}, '
+            f'{trainer.run.precision}')
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input, 1 failed later, 75 stopped by a signal with everything saved."""
+    return command.run('train_instance.py', lambda: build(parse(arguments)), describe)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
