@@ -4,7 +4,8 @@ python -m dataset.gather_pictures dataset/default_backgrounds.csv packages more_
 
 The list is a CSV file with the columns `picture`, a path below the folder of packages; `bytes`, empty or START+LENGTH
 where the picture stands inside another file, as in Qt's resource files; and `copies`, how often training shall draw it:
-pictures that a network took for people count several times, as NAME_x4.jpg (dataset.photo_bank.load_backgrounds).
+pictures that a network took for people count several times, in weights.csv beside the pictures
+(dataset.photo_bank.read_weights).
 """
 
 import argparse
@@ -18,6 +19,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from files import whole_folder
+
+from .photo_bank import WEIGHTS
 
 COLUMNS = ['picture', 'bytes', 'copies']
 SUFFIXES = {'JPEG': '.jpg', 'PNG': '.png', 'WEBP': '.webp'}
@@ -70,8 +73,8 @@ def gather(rows: list[dict[str, str]], packages: Path, out: Path) -> None:
     """Fill `out`, which is empty."""
     for number, row in enumerate(tqdm(rows, desc='pictures', unit='picture')):
         data, suffix = read_bytes(packages / row['picture'], row['bytes'])
-        times = '' if row['copies'] == '1' else f'_x{row["copies"]}'
-        (out / f'{number:04d}{times}{suffix}').write_bytes(data)
+        (out / f'{number:04d}{suffix}').write_bytes(data)
+    (out / WEIGHTS).write_text(''.join(f'{number:04d},{row["copies"]}\n' for number, row in enumerate(rows)))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,15 +1,18 @@
 """Photos with mattes and backgrounds made small enough to travel: to another machine, or into its memory at once.
 
-python -m dataset.pack_photos mattes pictures packed --background-skip-every 5 --objects cutouts
+python -m dataset.pack_photos mattes pictures packed --background-skip-every 5 --objects cutouts \\
+    --more-mattes portraits 4 --more-backgrounds scenes 0.5
 
 People are cut out and scaled to the canvas of the composer (640 pixels high at most), so nothing that training would
 see is lost but the noise of compression. Writes packed/fgr/NAME.webp, packed/pha/NAME.webp (exact),
-packed/backgrounds/NAME.webp, and packed/objects/NAME.webp: things that are not people, with alpha.
+packed/backgrounds/NAME.webp, and packed/objects/NAME.webp: things that are not people, with alpha. How often each is
+drawn stands in fgr/weights.csv and backgrounds/weights.csv.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from string import ascii_lowercase
 
 import cv2
 import numpy as np
@@ -18,7 +21,7 @@ from tqdm import tqdm
 from files import whole_folder
 
 from .files import UnreadableFrame, list_pictures, read_picture
-from .photo_bank import BACKGROUND, CANVAS, COPIES, MARGIN, SOLID
+from .photo_bank import BACKGROUND, CANVAS, MARGIN, SOLID, WEIGHTS, read_weights
 
 LOSSLESS = 101   # a quality beyond 100, as OpenCV has it
 
@@ -69,40 +72,43 @@ def pack_objects(folder: Path, out: Path, quality: int) -> list[str]:
     return failed
 
 
-def pack_backgrounds(folder: Path, names: list[str], out: Path, prefix: str, quality: int) -> list[str]:
+def pack_backgrounds(folder: Path, names: list[str], out: Path, prefix: str, weight: float, quality: int) -> list[str]:
     """Pictures of a folder to out/PREFIX-NUMBER.webp; returns a line for each that was left out."""
-    failed = []
-    for number, name in enumerate(tqdm(names, desc='backgrounds', unit='picture')):
-        try:
-            scene = read_picture(folder / name, 'RGB')
-        except UnreadableFrame as error:
-            failed.append(f'{name}: {error}')
-            continue
-        scene = shrink(scene, min(1, BACKGROUND / min(scene.shape[:2])))
-        copies = COPIES.search(Path(name).stem)
-        write_webp(out / f'{prefix}-{number:04d}{copies[0] if copies else ""}.webp', scene[..., ::-1], quality)
+    failed, weights = [], read_weights(folder)
+    with (out / WEIGHTS).open('a') as listing:
+        for number, name in enumerate(tqdm(names, desc='backgrounds', unit='picture')):
+            try:
+                scene = read_picture(folder / name, 'RGB')
+            except UnreadableFrame as error:
+                failed.append(f'{name}: {error}')
+                continue
+            scene = shrink(scene, min(1, BACKGROUND / min(scene.shape[:2])))
+            write_webp(out / f'{prefix}-{number:04d}.webp', scene[..., ::-1], quality)
+            listing.write(f'{prefix}-{number:04d},{weight * weights.get(Path(name).stem, 1.):g}\n')
     return failed
 
 
-def pack_people(mattes: Path, out: Path, quality: int) -> list[str]:
-    """mattes/fgr and mattes/pha to out/fgr and out/pha; returns a line for each that was left out."""
+def pack_people(mattes: Path, out: Path, prefix: str, weight: float, quality: int) -> list[str]:
+    """mattes/fgr and mattes/pha to out/fgr/PREFIX-NAME and out/pha; returns a line for each that was left out."""
     people, failed = list_pictures(mattes / 'pha'), []
     files = {Path(name).stem: name for name in list_pictures(mattes / 'fgr')}
     missing = [name for name in people if Path(name).stem not in files]
     if missing:
         raise FileNotFoundError(f'{mattes / "fgr"} has no foreground for {", ".join(missing[:5])}')
     for kind in ('fgr', 'pha'):
-        (out / kind).mkdir(parents=True)
-    for name in tqdm(people, desc='people', unit='photo'):
-        stem = Path(name).stem
-        try:
-            fgr = read_picture(mattes / 'fgr' / files[stem], 'RGB')
-            fgr, pha = cut_out(fgr, read_picture(mattes / 'pha' / name, 'L'))
-        except (UnreadableFrame, ValueError) as error:
-            failed.append(f'{name}: {error}')
-            continue
-        write_webp(out / f'fgr/{stem}.webp', fgr[..., ::-1], quality)
-        write_webp(out / f'pha/{stem}.webp', pha, LOSSLESS)
+        (out / kind).mkdir(parents=True, exist_ok=True)
+    with (out / 'fgr' / WEIGHTS).open('a') as listing:
+        for name in tqdm(people, desc='people', unit='photo'):
+            stem = Path(name).stem
+            try:
+                fgr = read_picture(mattes / 'fgr' / files[stem], 'RGB')
+                fgr, pha = cut_out(fgr, read_picture(mattes / 'pha' / name, 'L'))
+            except (UnreadableFrame, ValueError) as error:
+                failed.append(f'{name}: {error}')
+                continue
+            write_webp(out / f'fgr/{prefix}-{stem}.webp', fgr[..., ::-1], quality)
+            write_webp(out / f'pha/{prefix}-{stem}.webp', pha, LOSSLESS)
+            listing.write(f'{prefix}-{stem},{weight:g}\n')
     return failed
 
 
@@ -112,17 +118,34 @@ def write_webp(path: Path, image: np.ndarray, quality: int) -> None:
         raise OSError(f'{path} cannot be written: is the disk full?')
 
 
+def weighted_folders(given: list[list[str]], flag: str) -> list[tuple[Path, float]]:
+    """What --more-mattes and --more-backgrounds name, a letter of the alphabet each."""
+    if len(given) >= len(ascii_lowercase):
+        raise ValueError(f'{flag} may be given {len(ascii_lowercase) - 1} times, got {len(given)}')
+    pairs = []
+    for folder, text in given:
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = -1.
+        if not 0 < weight < float('inf'):
+            raise ValueError(f'{flag} needs a weight larger than 0 after the folder, got {text!r}')
+        pairs.append((Path(folder), weight))
+    return pairs
+
+
 def pack(args: argparse.Namespace, out: Path) -> list[str]:
     """Fill `out`; returns a line for each picture that was left out."""
     every, scenes = args.background_skip_every, list_pictures(args.backgrounds)
     if every:
         scenes = [name for number, name in enumerate(scenes) if number % every]
-    failed = pack_people(args.mattes, out, args.quality)
+    failed = []
+    for prefix, (folder, weight) in zip(ascii_lowercase, [(args.mattes, 1.), *args.more_mattes]):
+        failed += pack_people(folder, out, prefix, weight, args.quality)
     (out / 'backgrounds').mkdir()
-    failed += pack_backgrounds(args.backgrounds, scenes, out / 'backgrounds', 'a', args.quality)
-    if args.more_backgrounds is not None:
-        more = list_pictures(args.more_backgrounds)
-        failed += pack_backgrounds(args.more_backgrounds, more, out / 'backgrounds', 'b', args.quality)
+    failed += pack_backgrounds(args.backgrounds, scenes, out / 'backgrounds', 'a', 1., args.quality)
+    for prefix, (folder, weight) in zip(ascii_lowercase[1:], args.more_backgrounds):
+        failed += pack_backgrounds(folder, list_pictures(folder), out / 'backgrounds', prefix, weight, args.quality)
     if args.objects is not None:
         failed += pack_objects(args.objects, out / 'objects', args.quality)
     return failed
@@ -135,8 +158,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('out', type=Path, help='new folder')
     parser.add_argument('--objects', type=Path, help='folder of pictures with alpha, in and below it, of things that '
                                                      'are not people')
-    parser.add_argument('--more-backgrounds', type=Path, help='another folder of pictures without people; all are '
-                                                              'taken, NAME_x4.jpg is drawn four times as often')
+    parser.add_argument('--more-mattes', nargs=2, action='append', default=[], metavar=('FOLDER', 'WEIGHT'),
+                        help='another folder of mattes, and how often each of its people is drawn; may be repeated')
+    parser.add_argument('--more-backgrounds', nargs=2, action='append', default=[], metavar=('FOLDER', 'WEIGHT'),
+                        help='another folder of pictures without people, all taken, and how often each is drawn (times '
+                             'its weights.csv); may be repeated')
     parser.add_argument('--quality', type=int, default=85, help='of WebP, 1 to 100')
     parser.add_argument('--background-skip-every', type=int, default=0,
                         help='leave out each N-th background, sorted, from the first on: those are for tests')
@@ -148,7 +174,10 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(f'--background-skip-every must be 0 or at least 2, got {args.background_skip_every}')
         if args.out.exists():
             raise ValueError(f'{args.out} exists: name a new folder')
-        for folder in (args.mattes / 'pha', args.backgrounds, args.more_backgrounds, args.objects):
+        args.more_mattes = weighted_folders(args.more_mattes, '--more-mattes')
+        args.more_backgrounds = weighted_folders(args.more_backgrounds, '--more-backgrounds')
+        for folder in (args.mattes / 'pha', *(folder / 'pha' for folder, _ in args.more_mattes), args.backgrounds,
+                       *(folder for folder, _ in args.more_backgrounds), args.objects):
             if folder is not None and not list_pictures(folder):
                 raise FileNotFoundError(f'no pictures in {folder}')
         with whole_folder(args.out, overwrite=False) as partial:

@@ -1,9 +1,10 @@
 """Photos with alpha, and backgrounds, as uint8 tensors on one device, to be composed there (photo_composer.py)."""
 
-import re
+import csv
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ BACKGROUND = 512      # side of a stored background
 MARGIN = 0.04         # around the person, share of the longer side
 SOLID = 0.02          # alpha above which a row or column belongs to the person
 LEVELS = 3            # full, half, quarter: sampling a small person from the full picture would alias
-COPIES = re.compile(r'_x([1-9])$')   # a stem like owl_x4: a background drawn four times as often
+WEIGHTS = 'weights.csv'   # beside pictures: how often each is drawn
 
 
 @dataclass(frozen=True)
@@ -32,34 +33,41 @@ class PhotoBank:
         levels: (N, 4, H / 2^k, W / 2^k) uint8 for k = 0, 1, 2: straight foreground and alpha.
         boxes: (N, 4) float32 person in canvas pixels: left, top, right, bottom.
         cut: (N,) bool, the photo's lower edge cuts the person: below it must lie the edge of the frame.
+        weights: (N,) float32, how often each is drawn.
     """
 
     levels: tuple[Tensor, ...]
     boxes: Tensor
     cut: Tensor
+    weights: Tensor
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def to(self, device: torch.device | str) -> 'PhotoBank':
         """The pictures on a device; boxes stay on the CPU, where the draws are made."""
-        return PhotoBank(tuple(level.to(device) for level in self.levels), self.boxes, self.cut)
+        return PhotoBank(tuple(level.to(device) for level in self.levels), self.boxes, self.cut,
+                         self.weights)
 
     @classmethod
-    def from_pictures(cls, pictures: Iterable[tuple[np.ndarray, np.ndarray]],
-                      canvas: tuple[int, int] = CANVAS) -> 'PhotoBank':
+    def from_pictures(cls, pictures: Iterable[tuple[np.ndarray, np.ndarray]], canvas: tuple[int, int] = CANVAS,
+                      weights: Iterable[float] | None = None) -> 'PhotoBank':
         """From (fgr (H, W, 3), pha (H, W)) uint8 of any size; photos without a person are left out."""
-        stored = [entry for fgr, pha in pictures if (entry := _store(fgr, pha, canvas)) is not None]
+        stored, kept = [], []
+        for (fgr, pha), weight in zip(pictures, repeat(1.) if weights is None else weights):
+            if (entry := _store(fgr, pha, canvas)) is not None:
+                stored.append(entry)
+                kept.append(weight)
         if not stored:
             raise ValueError('no picture shows anything: every alpha is empty')
         full = torch.from_numpy(np.stack([picture for picture, _, _ in stored]))
         return cls(tuple(_pyramid(full)), torch.tensor([box for _, box, _ in stored], dtype=torch.float32),
-                   torch.tensor([cut for _, _, cut in stored]))
+                   torch.tensor([cut for _, _, cut in stored]), torch.tensor(kept))
 
     @classmethod
     def from_folders(cls, fgr: Path, pha: Path | None = None, canvas: tuple[int, int] = CANVAS,
                      threads: int = 4) -> 'PhotoBank':
-        """From fgr/<name> with pha/<name>, or one folder of pictures with alpha."""
+        """From fgr/<name> with pha/<name>, or one folder of pictures with alpha; `read_weights` of the first folder."""
         clips, _ = rgba_clips(Path(fgr)) if pha is None else paired_clips(Path(fgr), Path(pha))
         damage = Damage()
 
@@ -68,12 +76,52 @@ class PhotoBank:
                 return clip.read_one(0, 2 * canvas[1])
             except UnreadableFrame as error:
                 damage.report(error)
-        return cls.from_pictures((pair for pair in _parallel(read, clips, threads) if pair is not None), canvas)
+        weights = read_weights(Path(fgr))
+        pairs = zip(_parallel(read, clips, threads), (weights.get(Path(clip.name).stem, 1.) for clip in clips))
+        readable = [(pair, weight) for pair, weight in pairs if pair is not None]
+        return cls.from_pictures((pair for pair, _ in readable), canvas, [weight for _, weight in readable])
 
 
-def load_backgrounds(folder: Path, side: int = BACKGROUND, threads: int = 4) -> Tensor:
-    """(M, 3, side, side) uint8: the centre square of every picture in and below a folder, NAME_xN.jpg N times."""
-    names = [name for name in list_pictures(Path(folder)) for _ in range(copies(name))]
+@dataclass(frozen=True)
+class Backgrounds:
+    """M pictures without people: (M, 3, side, side) uint8, and how often each is drawn (M,)."""
+
+    pictures: Tensor
+    weights: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def to(self, device: torch.device | str) -> 'Backgrounds':
+        """The pictures on a device; the draws are made on the CPU."""
+        return Backgrounds(self.pictures.to(device), self.weights)
+
+
+def read_weights(folder: Path) -> dict[str, float]:
+    """How often pictures of a folder are drawn, by stem: the rows `name,weight` of its weights.csv; others count 1.
+
+    Raises:
+        ValueError: a row is not a name and a number of at least 0; the message names the line.
+    """
+    path, weights = folder / WEIGHTS, {}
+    if not path.is_file():
+        return weights
+    with path.open(newline='') as file:
+        for number, row in enumerate(csv.reader(file), 1):
+            try:
+                name, weight = row[0], float(row[1])
+            except (IndexError, ValueError):
+                weight = -1.
+            if len(row) != 2 or not 0 <= weight < float('inf'):
+                raise ValueError(f'{path}, line {number}: expected name,weight with a weight of at least 0, got '
+                                 f'{",".join(row)[:80]!r}')
+            weights[name] = weight
+    return weights
+
+
+def load_backgrounds(folder: Path, side: int = BACKGROUND, threads: int = 4) -> Backgrounds:
+    """The centre square of every picture in and below a folder; `read_weights` of the folder."""
+    names = list_pictures(Path(folder))
     damage = Damage()
 
     def read(name: str):
@@ -85,15 +133,13 @@ def load_backgrounds(folder: Path, side: int = BACKGROUND, threads: int = 4) -> 
         s = min(h, w)
         picture = picture[(h - s) // 2:(h + s) // 2, (w - s) // 2:(w + s) // 2]
         return torch.from_numpy(cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR)).permute(2, 0, 1)
-    pictures = [picture for picture in _parallel(read, names, threads) if picture is not None]
+    weights = read_weights(Path(folder))
+    pairs = zip(_parallel(read, names, threads), (weights.get(Path(name).stem, 1.) for name in names))
+    pictures = [(picture, weight) for picture, weight in pairs if picture is not None]
     if not pictures:
         raise FileNotFoundError(f'no readable pictures in {folder}')
-    return torch.stack(pictures)
-
-
-def copies(name: str) -> int:
-    """How often a background counts, by its name."""
-    return int(match[1]) if (match := COPIES.search(Path(name).stem)) else 1
+    return Backgrounds(torch.stack([picture for picture, _ in pictures]),
+                       torch.tensor([weight for _, weight in pictures]))
 
 
 def _store(fgr: np.ndarray, pha: np.ndarray, canvas: tuple[int, int]) -> tuple[np.ndarray, list[float], bool] | None:

@@ -17,7 +17,8 @@ from . import colour
 from .draws import item_draws, torch_generator
 from .easing import CURVES, linear, progress
 from .jpeg import jpeg
-from .photo_bank import PhotoBank
+from .photo_bank import Backgrounds, PhotoBank
+from .picture_tone import draw_tone, tone
 
 EASINGS = [linear] * 8 + CURVES  # linear one time in five
 
@@ -28,26 +29,32 @@ class ComposerConfig:
 
     size: int = 256
     seq_length: int = 8
-    people: tuple[float, ...] = (0.7, 0.2, 0.1)  # probability of one, two, three people
-    empty: float = 0.05                          # nobody at all
-    upper_body: float = 0.5                      # framed as by a web camera, else head to foot
+    people: tuple[float, ...] = (0.62, 0.2, 0.1, 0.05, 0.03)  # probability of one, two, ... people
+    empty: float = 0.06                          # nobody at all
+    smallest: float = 0.15                       # body height, share of the frame's; of photos that show no legs twice
+    largest: float = 4.5                         # that much: a face as large as the frame; drawn log-uniformly
+    by_head: float = 0.65                        # framed by the head, else anywhere: torsos, hands, legs
     person_motion: float = 0.9                   # per person
     turned: float = 0.1                          # per person: by any angle, as raised arms and lying people are
     bend: float = 0.5                            # per person: a smooth field that swings, limbs are not rigid
-    gaps: float = 0.3                            # per person: the background shows through, as between arm and body
+    gaps: float = 0.4                            # per person: the background shows through, as between arm and body
     camera_motion: float = 0.3                   # people and background together
     background_motion: float = 0.3
     generated: float = 0.1                       # of the backgrounds
     objects: float = 0.5                         # something that is not a person, behind people; of those
     another: float = 0.4                         # a second such thing
     cut_outs: float = 0.7                        # pictures of things where there are any, else an outline and a surface
+    in_front: float = 0.2                        # something that is not a person before them: a cup, a microphone
+    desk: float = 0.12                           # a flat edge from side to side before them: a table, a sill
     color_jitter: float = 0.5                    # per person, and background
+    tone: float = 0.6                            # exposure, gamma and white balance of the whole picture
     defocus: float = 0.3                         # background only
     blur: float = 0.05                           # people and background
     noise: float = 0.15
     grayscale: float = 0.02
     pause: float = 0.03
     compressed: float = 0.2                      # the composition, as by JPEG
+    aspect: float = 0.5                          # per batch: a part of 16:9, 4:3, 3:4 or 9:16 instead of the square
 
     def __post_init__(self):
         if self.size < 1 or self.seq_length < 1:
@@ -60,12 +67,12 @@ class PhotoComposer:
     """Makes batches; the batch of (seed, epoch, index) is always the same on the same kind of device.
 
     Args:
-        photos: cut-out people. backgrounds: (M, 3, h, w) uint8, or None: all are generated.
+        photos: cut-out people. backgrounds: None: all are generated.
         objects: cut-out things that are not people, or None.
         device: where the pictures are kept and the batches are made.
     """
 
-    def __init__(self, photos: PhotoBank, backgrounds: Tensor | None = None, config: ComposerConfig | None = None,
+    def __init__(self, photos: PhotoBank, backgrounds: Backgrounds | None = None, config: ComposerConfig | None = None,
                  seed: int = 0, device: torch.device | str = 'cpu', objects: PhotoBank | None = None):
         self.config = ComposerConfig() if config is None else config
         self.objects = None if objects is None else objects.to(device)
@@ -87,11 +94,15 @@ class PhotoComposer:
         camera = self._motion(draw, B, config.camera_motion)
         fgr, pha = self._people(draw, B, camera)
         bgr = self._background(draw, B, camera)
+        pha, bgr = self._things_in_front(draw, fgr, pha, bgr, camera)
         for clips, chance, most in (((bgr,), config.defocus, 0.02), ((fgr, pha), config.blur, 0.01),
                                     ((fgr, pha, bgr), config.blur, 0.01)):
             chosen, sigma = draw.chosen(B, chance), draw.uniform(B, 0, most * config.size)
             for clip in clips if len(chosen) else ():
                 clip[draw.move(chosen)] = gaussian_blur(clip[draw.move(chosen)], sigma[chosen])
+        toned, drawn = draw.chosen(B, config.tone), draw_tone(B, draw.parameters)
+        for clip in (fgr, bgr) if len(toned) else ():
+            clip[draw.move(toned)] = tone(clip[draw.move(toned)], tuple(part[toned] for part in drawn))
         for clip in (fgr, bgr):
             self._add_noise(draw, clip)
         chosen = draw.move(draw.chosen(B, config.grayscale))
@@ -101,8 +112,8 @@ class PhotoComposer:
 
     @torch.no_grad()
     def compositions(self, index: int, batch_size: int, epoch: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """A batch as a camera would deliver it: src, fgrs (B, T, 3, S, S), phas (B, T, 1, S, S). Some are compressed,
-        which the truth is not."""
+        """A batch as a camera would deliver it: src, fgrs (B, T, 3, H, W), phas (B, T, 1, H, W), sides of at most S.
+        Some are compressed, which the truth is not."""
         fgr, pha, bgr = self.batch(index, batch_size, epoch)
         src = bgr.lerp(fgr, pha)
         draws = item_draws(self.seed, epoch, index)
@@ -114,6 +125,13 @@ class PhotoComposer:
             at = draw.move(chosen)
             T = src.size(1)
             src[at] = jpeg(src[at].flatten(0, 1), quality[chosen].repeat_interleave(T)).unflatten(0, (-1, T))
+        if draws.random() < self.config.aspect:
+            rows, columns = draws.choice(((9, 16), (3, 4), (4, 3), (16, 9)))
+            S, step = self.config.size, 16 if self.config.size >= 64 else 1
+            H, W = (max(step, round(S * min(1, side / other) / step) * step)
+                    for side, other in ((rows, columns), (columns, rows)))
+            y, x = draws.randint(0, S - H), draws.randint(0, S - W)
+            src, fgr, pha = (clip[..., y:y + H, x:x + W] for clip in (src, fgr, pha))
         return src, fgr, pha
 
     # ------------------------------------------------------------------------------------------------------- people
@@ -122,11 +140,11 @@ class PhotoComposer:
         """The first person, then the others behind: (B, T, 3, S, S) and (B, T, 1, S, S)."""
         config = self.config
         count = 1 + (draw.uniform(B)[:, None] > torch.tensor(config.people).cumsum(0)[:-1]).sum(1)
-        upper = draw.uniform(B) < config.upper_body  # the people of one clip are framed alike
+        framing = draw.uniform(B)                   # the people of one clip are about as large
         fgr = pha = None
         for k in range(len(config.people)):
-            picked = draw.integers(B, len(self.photos))
-            zoom, centre = self._window(draw, picked, upper, k)
+            picked = draw.weighted(B, self.photos.weights)
+            zoom, centre = self._window(draw, picked, framing, k)
             moving = self._turn(draw, ~self.photos.cut[picked]) @ self._motion(draw, B, config.person_motion) @ camera
             fields, swing = self._bend(draw, B)
             gaps = self._gaps(draw, picked)
@@ -152,22 +170,27 @@ class PhotoComposer:
         pha[draw.move(draw.chosen(B, config.empty))] = 0
         return fgr.clamp_(0, 1), pha.clamp_(0, 1)
 
-    def _window(self, draw: 'Draw', picked: Tensor, upper: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def _window(self, draw: 'Draw', picked: Tensor, framing: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The part of the canvas that fills the frame, as (B, 2) scale and (B, 2) centre, canvas being -1..1.
 
-        Half-length photos have no legs to show: their frame ends above the photo's edge, with room to move.
+        Where the photo's edge cuts a body, the frame ends above it, with room to move.
         """
         B, (H, W) = len(picked), self.photos.levels[0].shape[-2:]
         left, top, right, bottom = self.photos.boxes[picked].T
         cut, tall = self.photos.cut[picked], bottom - top
-        share = torch.where(upper, draw.uniform(B, 0.25, 0.65), 1 / draw.uniform(B, 0.45, 0.98))
-        side = tall * torch.where(cut, draw.uniform(B, 0.55, 0.95), share)
-        side = side * (1 if k == 0 else draw.uniform(B, 0.85, 1.3))
-        above = top - side * draw.uniform(B, 0.03, 0.3)
-        anywhere = (top + bottom - side) / 2 + draw.uniform(B, -0.5, 0.5) * (side - tall)
-        start = torch.where(upper | cut, above, anywhere)
-        start = torch.where(cut, torch.minimum(start, bottom - 1.1 * side), start)
-        apart = draw.uniform(B, -0.2, 0.2) if k == 0 else draw.uniform(B, 0.25, 0.6) * draw.sign(B)
+        config = self.config
+        smallest = torch.where(cut, 2 * config.smallest, config.smallest)
+        share = smallest * (config.largest / smallest) ** framing          # log-uniform
+        share = share * (1 if k == 0 else draw.uniform(B, 0.65, 1.5))
+        # a picture of less than a quarter of the frame's pixels would be a blur
+        side = (tall / share).clamp(min=min(H, config.size) / 3.5)
+        by_head = top - side * draw.uniform(B, -0.12, 0.35)
+        small = (top + bottom - side) / 2 + draw.uniform(B, -0.6, 0.6) * (side - tall).abs()
+        inside = top - 0.2 * side + draw.uniform(B) * (tall - 0.4 * side).clamp(min=0)
+        anywhere = torch.where(side > tall, small, inside)
+        start = torch.where(draw.uniform(B) < config.by_head, by_head, anywhere)
+        start = torch.where(cut, torch.minimum(start, bottom - 1.06 * side), start)
+        apart = draw.uniform(B, -0.3, 0.3) if k == 0 else draw.uniform(B, 0.2, 0.65) * draw.sign(B)
         x, y = (left + right) / 2 + apart * side, start + side / 2
         squeeze = draw.uniform(B, 0.9, 1.1) * draw.sign(B)  # a negative scale mirrors
         return torch.stack([side * squeeze / W, side / H], 1), torch.stack([2 * x / W - 1, 2 * y / H - 1], 1)
@@ -194,13 +217,13 @@ class PhotoComposer:
         return torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], -1).view(B, 1, 3, 3)
 
     def _bend(self, draw: 'Draw', B: int) -> tuple[Tensor, Tensor]:
-        """Smooth displacement fields (B, S, S, 2) on the device and their swing (B, T), up to 3 % of the frame."""
+        """Smooth displacement fields (B, S, S, 2) on the device and their swing (B, T), up to 5 % of the frame."""
         config = self.config
         coarse = draw.noise((B, 2, 4, 4))
         fields = F.interpolate(coarse, (config.size,) * 2, mode='bicubic', align_corners=True).permute(0, 2, 3, 1)
         time = torch.linspace(0, 1, config.seq_length) if config.seq_length > 1 else torch.zeros(1)
         phase = 2 * math.pi * (draw.uniform((B, 1)) + draw.uniform((B, 1), 0.3, 1.5) * time)
-        swing = draw.uniform((B, 1), 0, 0.03) * (draw.uniform((B, 1)) < config.bend)
+        swing = draw.uniform((B, 1), 0, 0.05) * (draw.uniform((B, 1)) < config.bend)
         return fields, phase.sin() * swing
 
     def _gaps(self, draw: 'Draw', picked: Tensor) -> Tensor:
@@ -216,7 +239,7 @@ class PhotoComposer:
             there = draw.uniform(B) < chance
             x = (left + right) / 2 + side * draw.uniform(B, 0.1, 0.4) * (right - left)
             y = top + tall * draw.uniform(B, 0.2, 0.55)
-            length, width = tall * draw.uniform(B, 0.04, 0.14), tall * draw.uniform(B, 0.006, 0.03) * there
+            length, width = tall * draw.uniform(B, 0.04, 0.17), tall * draw.uniform(B, 0.006, 0.045) * there
             lean = -side * draw.uniform(B, -0.1, 0.4)
             wedges.append(torch.stack([2 * x / W - 1, 2 * y / H - 1, 2 * width / W, 2 * length / H, lean,
                                        (H / W) * torch.ones(B)], 1))
@@ -253,7 +276,7 @@ class PhotoComposer:
         generated = draw.uniform(B) < self.config.generated
         if self.backgrounds is None:
             return self._generate(draw, B)
-        pictures = self.backgrounds[draw.move(draw.integers(B, len(self.backgrounds)))]
+        pictures = self.backgrounds.pictures[draw.move(draw.weighted(B, self.backgrounds.weights))]
         new = torch.nonzero(generated).squeeze(1)
         if len(new):
             pictures[draw.move(new)] = self._generate(draw, len(new))
@@ -272,25 +295,54 @@ class PhotoComposer:
         return bgr
 
     def _add_cut_outs(self, draw: 'Draw', bgr: Tensor, camera: Tensor, there: Tensor) -> None:
-        """Pictures of things on the clips `there`, from a fifth of the frame to larger than it; most stand upright.
-        In place."""
-        B, (H, W) = len(bgr), self.objects.levels[0].shape[-2:]
+        """Pictures of things on the clips `there`, from a fifth of the frame to larger than it. In place."""
+        thing = self._cut_outs(draw, len(bgr), camera, there, (0.2, 1.3))
+        if len(there):
+            at = draw.move(there)
+            bgr[at] = bgr[at].lerp(thing[:, :, :3], thing[:, :, 3:])
+
+    def _cut_outs(self, draw: 'Draw', B: int, camera: Tensor, there: Tensor, sizes: tuple[float, float]) -> Tensor:
+        """Things (b, T, 4, S, S) for the clips `there` of B, as large as these shares of the frame; most upright."""
+        H, W = self.objects.levels[0].shape[-2:]
         picked = draw.integers(B, len(self.objects))
         left, top, right, bottom = self.objects.boxes[picked].T
-        side = torch.maximum(right - left, bottom - top) / draw.uniform(B, 0.2, 1.3)  # of the frame, in canvas pixels
+        side = torch.maximum(right - left, bottom - top) / draw.uniform(B, *sizes)  # of the frame, in canvas pixels
         angle = draw.uniform(B, -math.pi, math.pi) * torch.where(draw.uniform(B) < 0.2, 1., 0.1)
         moving = self._place(draw, angle, torch.ones(B)) @ self._motion(draw, B, self.config.person_motion) @ camera
         zoom = torch.stack([side * draw.sign(B) / W, side / H], 1)
         centre = torch.stack([(left + right) / W - 1, (top + bottom) / H - 1], 1)
         fields, swing = self._bend(draw, B)
         if not len(there):
-            return
-        at = draw.move(there)
+            return torch.empty(0, self.config.seq_length, 4, self.config.size, self.config.size, device=self.device)
         grid = frame_grid(moving[there], self.config.size, self.device)
-        grid += draw.move(swing[there])[..., None, None, None] * fields[at][:, None]
+        grid += draw.move(swing[there])[..., None, None, None] * fields[draw.move(there)][:, None]
         grid = grid * draw.move(zoom[there])[:, None, None, None] + draw.move(centre[there])[:, None, None, None]
         thing = self._sample(self.objects, picked[there], grid, side[there] / self.config.size)
-        bgr[at] = bgr[at].lerp(self._jitter(draw, thing[:, :, :3]), thing[:, :, 3:])
+        return torch.cat([self._jitter(draw, thing[:, :, :3]), thing[:, :, 3:]], 2)
+
+    def _things_in_front(self, draw: 'Draw', fgr: Tensor, pha: Tensor, bgr: Tensor,
+                         camera: Tensor) -> tuple[Tensor, Tensor]:
+        """Things before people: alpha is 0 on them, and the background takes their colour, so that compositing still
+        gives the picture. Without them whatever touches a person belongs to him."""
+        B, config = len(pha), self.config
+        if self.objects is not None:
+            there = torch.nonzero(draw.uniform(B) < config.in_front).squeeze(1)
+            thing = self._cut_outs(draw, B, camera, there, (0.1, 0.6))
+            if len(there):
+                at = draw.move(there)
+                pha[at], bgr[at] = lay_before(thing[:, :, :3], thing[:, :, 3:], fgr[at], pha[at], bgr[at])
+        there = torch.nonzero(draw.uniform(B) < config.desk).squeeze(1)
+        edge, slope = draw.uniform(B, 0.2, 0.9), draw.uniform(B, -0.15, 0.15)
+        surface = self._pictures(draw, len(there)) if len(there) else None
+        if surface is not None:
+            at, S = draw.move(there), config.size
+            grid = frame_grid(torch.eye(3).expand(len(there), config.seq_length, 3, 3), S, self.device)
+            colours = self._jitter(draw, sample(surface, grid, 'reflection'))
+            x, y = grid[:, :1, :, :, 0], grid[:, :1, :, :, 1]         # (b, 1, S, S)
+            below = y - draw.move(edge[there]).view(-1, 1, 1, 1) - draw.move(slope[there]).view(-1, 1, 1, 1) * x
+            alpha = (below * S / 2 + 0.5).clamp(0, 1)[:, :, None].expand(-1, config.seq_length, -1, -1, -1)
+            pha[at], bgr[at] = lay_before(colours, alpha, fgr[at], pha[at], bgr[at])
+        return pha, bgr
 
     def _add_outlines(self, draw: 'Draw', bgr: Tensor, camera: Tensor, there: Tensor) -> None:
         """Things with the outline of somebody, turned and bent, and the surface of another background, on the clips
@@ -319,7 +371,7 @@ class PhotoComposer:
 
     def _generate(self, draw: 'Draw', B: int) -> Tensor:
         """(B, 3, side, side) uint8: a colour, and smooth to fine variations of random strength around it."""
-        side = 2 * self.config.size if self.backgrounds is None else self.backgrounds.size(-1)
+        side = 2 * self.config.size if self.backgrounds is None else self.backgrounds.pictures.size(-1)
         picture = draw.move(draw.uniform((B, 3, 1, 1), 0.1, 0.9)).expand(B, 3, side, side)
         for cells in (2, 5, 12, 40):
             strength = draw.move(draw.uniform((B, 1, 1, 1)) ** 2 * 0.3)
@@ -372,16 +424,22 @@ class Draw:
     """Random numbers: parameters from a generator on the CPU (alike on every machine), noise from one on the device."""
 
     def __init__(self, parameters: torch.Generator, noise: torch.Generator, device: torch.device):
-        self._parameters, self._noise, self._device = parameters, noise, device
+        self.parameters, self._noise, self._device = parameters, noise, device
 
     def uniform(self, shape: int | tuple[int, ...], low: float = 0, high: float = 1) -> Tensor:
-        return low + (high - low) * torch.rand(shape, generator=self._parameters)
+        return low + (high - low) * torch.rand(shape, generator=self.parameters)
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
-        return torch.randn(shape, generator=self._parameters)
+        return torch.randn(shape, generator=self.parameters)
 
     def integers(self, count: int, below: int) -> Tensor:
-        return torch.randint(below, (count,), generator=self._parameters)
+        return torch.randint(below, (count,), generator=self.parameters)
+
+    def weighted(self, count: int, weights: Tensor) -> Tensor:
+        """Indices, each as often as its weight says."""
+        ends = weights.double().cumsum(0)
+        drawn = torch.rand(count, generator=self.parameters, dtype=torch.float64) * ends[-1]
+        return torch.searchsorted(ends, drawn, right=True).clamp(max=len(weights) - 1)
 
     def sign(self, count: int) -> Tensor:
         return (self.integers(count, 2) * 2 - 1).float()
@@ -413,6 +471,17 @@ def sample(pictures: Tensor, grid: Tensor, padding: str) -> Tensor:
     flat = F.grid_sample(pictures.float() / 255, grid.reshape(b, T * S, S, 2), padding_mode=padding,
                          align_corners=False)  # (b, C, T * S, S)
     return flat.unflatten(2, (T, S)).transpose(1, 2).contiguous()
+
+
+def lay_before(thing: Tensor, alpha: Tensor, fgr: Tensor, pha: Tensor, bgr: Tensor) -> tuple[Tensor, Tensor]:
+    """New pha and bgr with a thing of (b, T, 3, S, S) colours and (b, T, 1, S, S) alpha before the person.
+
+    fgr * pha + bgr * (1 - pha) of the new ones is the thing over the old composition.
+    """
+    left = pha * (1 - alpha)
+    behind = thing * alpha + bgr * ((1 - alpha) * (1 - pha))
+    rest = 1 - left
+    return left, torch.where(rest > 1e-3, behind / rest.clamp(min=1e-3), bgr).clamp(0, 1)
 
 
 def cut_gap(alpha: Tensor, grid: Tensor, wedges: Tensor) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dataset.gather_pictures import main, read_list
-from dataset.photo_bank import copies, load_backgrounds
+from dataset.photo_bank import load_backgrounds
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,11 +34,11 @@ def run(folder, *rows):
 
 def test_whole_files_and_parts(folder, capsys):
     assert run(folder, 'a/grey.png,,1', f'b.rcc,4+{len(encoded(200, "WEBP"))},4') == 0
-    assert sorted(path.name for path in (folder / 'out').iterdir()) == ['0000.png', '0001_x4.webp']
+    assert sorted(path.name for path in (folder / 'out').iterdir()) == ['0000.png', '0001.webp', 'weights.csv']
     assert 'out: 2 pictures' in capsys.readouterr().out
-    pictures = load_backgrounds(folder / 'out', 8)                     # the second counts four times
-    assert [round(float(picture.float().mean())) for picture in pictures] == pytest.approx([100] + 4 * [200], abs=2)
-    assert copies('owl_x4.jpg') == 4 and copies('box_xy.jpg') == copies('size_x40.jpg') == 1
+    scenes = load_backgrounds(folder / 'out', 8)
+    assert [round(float(picture.float().mean())) for picture in scenes.pictures] == pytest.approx([100, 200], abs=2)
+    assert scenes.weights.tolist() == [1, 4]
 
 
 @pytest.mark.parametrize('row, message', [

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dataset.pack_photos import cut_out, main
-from dataset.photo_bank import PhotoBank, load_backgrounds
+from dataset.photo_bank import PhotoBank, load_backgrounds, read_weights
 from dataset.synthetic import figure, scenery
 
 
@@ -36,31 +36,40 @@ def test_the_bank_is_the_same(folders, capsys):
     difference = (whole.levels[1].float() - packed.levels[1].float()).abs()[:, :, :, 40:-40]
     assert difference.mean() < 3
     scenes = load_backgrounds(folders / 'packed/backgrounds', 64)
-    expected = load_backgrounds(folders / 'pictures', 64)[1::2]
-    assert len(scenes) == 2 and (scenes.float() - expected.float()).abs().mean() < 3
+    expected = load_backgrounds(folders / 'pictures', 64).pictures[1::2]
+    assert len(scenes) == 2 and (scenes.pictures.float() - expected.float()).abs().mean() < 3
     assert 'MB' in capsys.readouterr().out
 
 
-def test_more_backgrounds_are_all_taken_and_keep_their_weight(folders, capsys):
+def test_more_folders_are_all_taken_and_keep_their_weights(folders, capsys):
     (folders / 'more').mkdir()
-    for name in ('owl_x4', 'room'):
+    for name in ('owl', 'room'):
         cv2.imwrite(str(folders / f'more/{name}.png'), scenery(7, 0, 700, 600)[..., ::-1])
-    assert run(folders, '--background-skip-every', '2', '--more-backgrounds', str(folders / 'more')) == 0
-    names = sorted(path.name for path in (folders / 'packed/backgrounds').iterdir())
-    assert names == ['a-0000.webp', 'a-0001.webp', 'b-0000_x4.webp', 'b-0001.webp']
-    assert len(load_backgrounds(folders / 'packed/backgrounds', 64)) == 2 + 4 + 1
+    (folders / 'more/weights.csv').write_text('owl,4\n')
+    assert run(folders, '--background-skip-every', '2', '--more-backgrounds', str(folders / 'more'), '0.5',
+               '--more-mattes', str(folders / 'mattes'), '3') == 0
+    assert read_weights(folders / 'packed/backgrounds') == {'a-0000': 1, 'a-0001': 1, 'b-0000': 2, 'b-0001': 0.5}
+    assert sorted(path.name for path in (folders / 'packed/backgrounds').glob('*.webp')) == [
+        'a-0000.webp', 'a-0001.webp', 'b-0000.webp', 'b-0001.webp']
+    people = PhotoBank.from_folders(folders / 'packed/fgr', folders / 'packed/pha')
+    assert people.weights.tolist() == [1, 1, 1, 3, 3, 3]
 
-@pytest.mark.parametrize('flag', ['--more-backgrounds', '--objects'])
-def test_folders_without_pictures_are_named(folders, flag, capsys):
-    assert run(folders, flag, str(folders / 'nowhere')) == 2
-    assert f'error: no pictures in {folders / "nowhere"}' in capsys.readouterr().err
-    assert not list(folders.glob('packed*'))
+
+@pytest.mark.parametrize('flags, message', [
+    (['--more-backgrounds', 'nowhere', '1'], 'no pictures in nowhere'), (['--objects', 'nowhere'], 'in nowhere'),
+    (['--more-mattes', 'nowhere', '1'], 'no pictures in nowhere'),
+    (['--more-mattes', 'mattes', 'often'], "--more-mattes needs a weight larger than 0 after the folder, got 'often'"),
+    (['--more-backgrounds', 'mattes', '0'], "--more-backgrounds needs a weight larger than 0 after the folder, got '0"),
+])
+def test_bad_folders_and_weights_are_named(folders, flags, message, capsys):
+    assert run(folders, *flags) == 2
+    assert message in capsys.readouterr().err and not list(folders.glob('packed*'))
 
 
 def test_alpha_is_packed_exactly(folders):
     assert run(folders) == 0
     fgr, pha = (cv2.imread(str(folders / f'mattes/{kind}/1.png'), cv2.IMREAD_UNCHANGED) for kind in ('fgr', 'pha'))
-    packed = cv2.imread(str(folders / 'packed/pha/1.webp'))
+    packed = cv2.imread(str(folders / 'packed/pha/a-1.webp'))
     assert np.array_equal(packed[..., 0], cut_out(fgr, pha)[1])
 
 
@@ -68,7 +77,7 @@ def test_empty_mattes_are_named_and_left_out(folders, capsys):
     cv2.imwrite(str(folders / 'mattes/pha/1.png'), np.zeros((900, 300), np.uint8))
     assert run(folders) == 0
     assert 'left out: 1.png: alpha shows nothing' in capsys.readouterr().err
-    assert sorted(path.name for path in (folders / 'packed/pha').iterdir()) == ['0.webp', '2.webp']
+    assert sorted(path.name for path in (folders / 'packed/pha').iterdir()) == ['a-0.webp', 'a-2.webp']
 
 
 @pytest.mark.parametrize('wrong, message', [

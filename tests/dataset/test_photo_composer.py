@@ -9,15 +9,21 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as TF
 
-from dataset.photo_bank import PhotoBank, load_backgrounds
-from dataset.photo_composer import ComposerConfig, PhotoComposer, cut_gap, frame_grid, gaussian_blur, sample
+from dataset.photo_bank import Backgrounds, PhotoBank, load_backgrounds, read_weights
+from dataset.photo_composer import ComposerConfig, PhotoComposer, cut_gap, frame_grid, gaussian_blur, lay_before, sample
 from dataset.synthetic import figure
 
-QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), empty=0, turned=0, gaps=0, compressed=0, objects=0,
-                       person_motion=0, bend=0, camera_motion=0, background_motion=0, generated=0, color_jitter=0,
-                       defocus=0, blur=0, noise=0, grayscale=0, pause=0)
-BUSY = ComposerConfig(size=24, seq_length=3, people=(0.3, 0.4, 0.3), empty=0, compressed=0.5, objects=0.5,
-                      generated=0.5, defocus=1, blur=0.5, noise=1, grayscale=0.3, pause=0.5)
+QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), empty=0, smallest=0.6, largest=1.5, by_head=1., turned=0,
+                       gaps=0, compressed=0, objects=0, in_front=0, desk=0, tone=0, aspect=0, person_motion=0, bend=0,
+                       camera_motion=0, background_motion=0, generated=0, color_jitter=0, defocus=0, blur=0, noise=0,
+                       grayscale=0, pause=0)
+BUSY = ComposerConfig(size=24, seq_length=3, people=(0.3, 0.4, 0.3), empty=0, compressed=0.5, desk=0.5, tone=0.5,
+                      objects=0.5, generated=0.5, defocus=1, blur=0.5, noise=1, grayscale=0.3, pause=0.5)
+SIZES = {'smallest': ComposerConfig.smallest, 'largest': ComposerConfig.largest, 'by_head': ComposerConfig.by_head}
+
+
+def plain_weights(pictures):
+    return Backgrounds(pictures, torch.ones(len(pictures)))
 
 
 def pictures(count=3, w=120, h=160):
@@ -32,7 +38,8 @@ def bank():
 
 @pytest.fixture(scope='module')
 def backgrounds():
-    return torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return plain_weights(torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8,
+                                       generator=torch.Generator().manual_seed(0)))
 
 
 def test_bank(bank):
@@ -49,7 +56,7 @@ def test_bank_from_folders(paths, tmp_path):
     roles = paths['imagematte']['train']
     assert len(PhotoBank.from_folders(roles['fgr'], roles['pha'])) == 2
     assert len(PhotoBank.from_folders(paths['photomatte85']['valid']['rgba'])) == 2
-    assert load_backgrounds(paths['background_images']['train']['dir'], 16).shape == (2, 3, 16, 16)
+    assert load_backgrounds(paths['background_images']['train']['dir'], 16).pictures.shape == (2, 3, 16, 16)
     (tmp_path / 'broken.jpg').write_text('')
     with pytest.raises(FileNotFoundError, match='no readable pictures in'):
         load_backgrounds(tmp_path)
@@ -57,6 +64,73 @@ def test_bank_from_folders(paths, tmp_path):
     (tmp_path / 'broken.jpg').unlink()
     with pytest.raises(ValueError, match='no picture shows anything'):
         PhotoBank.from_folders(tmp_path)
+
+
+def test_pictures_are_drawn_as_often_as_their_weights_say(tmp_path):
+    for kind in ('fgr', 'pha', 'scenes'):
+        (tmp_path / kind).mkdir()
+    for number, grey in enumerate((40, 120, 200)):
+        for kind, value in (('fgr', grey), ('pha', 255), ('scenes', grey)):
+            Image.fromarray(np.full((8, 8, 3 if kind != 'pha' else 1), value, np.uint8).squeeze()).save(
+                tmp_path / f'{kind}/{number}.png')
+    for kind in ('fgr', 'scenes'):
+        (tmp_path / kind / 'weights.csv').write_text('2,0\n1,3\n')      # the others count once
+    bank = PhotoBank.from_folders(tmp_path / 'fgr', tmp_path / 'pha', (8, 8))
+    assert bank.weights.tolist() == [1, 3, 0] and load_backgrounds(tmp_path / 'scenes', 8).weights.tolist() == [1, 3, 0]
+    composer = PhotoComposer(bank, load_backgrounds(tmp_path / 'scenes', 8), QUIET)
+    bgr = torch.cat([composer.batch(index, 64)[2][:, 0, 0, 0, 0] for index in range(4)]) * 255
+    assert 0.65 < (bgr.round() == 120).float().mean() < 0.85 and not (bgr.round() == 200).any()
+
+
+@pytest.mark.parametrize('row', ['a', 'a,b', 'a,-1', 'a,1,2', 'a,inf'])
+def test_weights_name_the_line(tmp_path, row):
+    (tmp_path / 'weights.csv').write_text(f'ok,1\n{row}\n')
+    with pytest.raises(ValueError, match=r'weights.csv, line 2: expected name,weight'):
+        read_weights(tmp_path)
+
+
+def test_people_are_of_every_size(bank, backgrounds):
+    """From far away to a face that is larger than the frame."""
+    pha = torch.cat([PhotoComposer(bank, backgrounds, replace(QUIET, size=64, **SIZES)).batch(index, 64)[1][:, 0, 0]
+                     for index in range(3)])
+    share = pha.mean((1, 2))
+    assert share.min() < 0.08 and share.max() > 0.7 and 0.15 < (share > 0.4).float().mean() < 0.7
+    assert 0.2 < (pha[:, 0].amax(-1) > 0.5).float().mean() < 0.9       # heads are cut by the upper edge, and are not
+
+
+def test_a_thing_before_a_person_is_composed_and_not_part_of_alpha():
+    torch.manual_seed(0)
+    thing, fgr, bgr = torch.rand(3, 2, 2, 3, 5, 5)
+    alpha, pha = torch.rand(2, 2, 2, 1, 5, 5)
+    new_pha, new_bgr = lay_before(thing, alpha, fgr, pha, bgr)
+    expected = thing * alpha + (1 - alpha) * (fgr * pha + bgr * (1 - pha))
+    torch.testing.assert_close(fgr * new_pha + new_bgr * (1 - new_pha), expected)
+    torch.testing.assert_close(new_pha, pha * (1 - alpha))
+    whole = torch.ones_like(pha)
+    assert torch.equal(lay_before(thing, 0 * alpha, fgr, whole, bgr)[1], bgr)    # nothing to be seen of it: it stays
+
+
+def test_things_and_desks_in_front_take_alpha_away(bank, green_things):
+    grey = plain_weights(torch.full((1, 3, 64, 64), 128, dtype=torch.uint8))
+    plain = PhotoComposer(bank, grey, QUIET).batch(0, 48)[1]
+    for changes in ({'in_front': 1.}, {'desk': 1.}):
+        pha = PhotoComposer(bank, grey, replace(QUIET, **changes), objects=green_things).batch(0, 48)[1]
+        assert (pha <= plain + 1e-6).all() and ((plain - pha).mean((1, 2, 3, 4)) > 0.005).float().mean() > 0.3
+
+
+def test_tone_changes_the_whole_picture_and_not_alpha(bank, backgrounds):
+    plain, toned = (PhotoComposer(bank, backgrounds, replace(QUIET, tone=chance)).batch(0, 16) for chance in (0., 1.))
+    assert torch.equal(plain[1], toned[1])
+    ratio = toned[2].mean((1, 2, 3, 4)) / plain[2].mean((1, 2, 3, 4))
+    assert ratio.min() < 0.7 and ratio.max() > 1.1
+
+
+def test_some_batches_are_not_square(bank, backgrounds):
+    composer = PhotoComposer(bank, backgrounds, replace(QUIET, size=128, aspect=1.))
+    shapes = {tuple(composer.compositions(index, 1)[0].shape[-2:]) for index in range(24)}
+    assert shapes == {(64, 128), (96, 128), (128, 96), (128, 64)}
+    for clip, C in zip(composer.compositions(0, 2), (3, 3, 1)):
+        assert clip.shape[:3] == (2, 4, C)
 
 
 @pytest.mark.parametrize('config', [QUIET, BUSY, replace(BUSY, seq_length=1), replace(BUSY, size=7)])
@@ -103,7 +177,7 @@ def test_people_are_laid_one_behind_the_other(backgrounds):
     plain = PhotoBank.from_pictures([(np.full((40, 40, 3), value, np.uint8), pha) for value in (60, 200)], (32, 32))
     config = replace(QUIET, people=(0., 0., 1.))
     fgr, pha, _ = PhotoComposer(plain, backgrounds, config).batch(0, 6)
-    inside = pha > 0.01
+    inside = pha > 0.2      # at the canvas edge colours fade with alpha
     assert fgr[inside.expand_as(fgr)].min() > 50 / 255 and fgr[inside.expand_as(fgr)].max() < 201 / 255
     levels = {round(1 - 0.5 ** n, 2) for n in (1, 2, 3)}
     assert any(abs(pha.max().item() - level) < 0.03 for level in levels) and pha.max() > 0.6
@@ -181,7 +255,7 @@ def green_things():
 
 
 def test_cut_outs_lie_behind_people_and_are_not_part_of_alpha(bank, green_things):
-    grey = torch.full((1, 3, 64, 64), 128, dtype=torch.uint8)
+    grey = plain_weights(torch.full((1, 3, 64, 64), 128, dtype=torch.uint8))
     config = replace(QUIET, objects=1., cut_outs=1., another=0.)
     plain = PhotoComposer(bank, grey, QUIET).batch(0, 24)
     fgr, pha, bgr = PhotoComposer(bank, grey, config, objects=green_things).batch(0, 24)
@@ -197,7 +271,7 @@ def test_cut_outs_lie_behind_people_and_are_not_part_of_alpha(bank, green_things
 
 
 def test_a_second_thing_and_outlines_beside_cut_outs(bank, green_things):
-    grey = torch.full((1, 3, 64, 64), 128, dtype=torch.uint8)
+    grey = plain_weights(torch.full((1, 3, 64, 64), 128, dtype=torch.uint8))
     one, two = (PhotoComposer(bank, grey, replace(QUIET, objects=1., cut_outs=1., another=another),
                               objects=green_things).batch(0, 24)[2] for another in (0., 1.))
     share_one, share_two = (((bgr[:, :, 1] > 0.9).float().mean((1, 2, 3))) for bgr in (one, two))
