@@ -71,6 +71,18 @@ def segmentation_loss(pred_logits: Tensor, true_seg: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(_at_least_float32(pred_logits), _at_least_float32(true_seg))
 
 
+def edge_loss(pred_pha: Tensor, true_pha: Tensor, radius: int = 3) -> Tensor:
+    """Mean absolute error of alpha (B, T, 1, H, W) within `radius` pixels of where the true one is neither 0 nor 1."""
+    soft = ((true_pha > 0.02) & (true_pha < 0.98)).float().flatten(0, 1)
+    band = F.max_pool2d(soft, 2 * radius + 1, 1, radius).view_as(true_pha)
+    return masked_mean((pred_pha - true_pha).abs(), band)
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean of x where a mask of the same shape is 1; 0 where it is 1 nowhere."""
+    return (x * mask).sum() / mask.sum().clamp(min=1)
+
+
 def _alpha_terms(pred_pha: Tensor, true_pha: Tensor, weights: LossWeights) -> dict[str, Tensor]:
     terms = {}
     if weights.pha_l1:

@@ -9,6 +9,7 @@ stopped goes on where it stood. The recipe is explained in documentation/default
 
 import math
 import os
+import random
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -21,8 +22,11 @@ from pathlib import Path
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from dataset.draws import item_draws
+from dataset.natural_photos import NaturalConfig, NaturalPhotos, held_out_names
 from dataset.photo_bank import OBJECT_CANVAS, PhotoBank, load_backgrounds
 from dataset.photo_composer import ComposerConfig, PhotoComposer
 from metrics import alpha_metrics
@@ -30,10 +34,10 @@ from model import MattingNetwork
 from model.coarse_head import add_coarse_head, coarse_pass, pool_quarter, without_coarse_head
 from model.weights import load_network
 from train_config import add_flags, setting
-from train_loss import LossWeights, matting_loss, segmentation_loss
+from train_loss import LossWeights, edge_loss, masked_mean, matting_loss, segmentation_loss
 from train_passes import learning_rates
 from training.checkpoint import Checkpoints, SaveError
-from training.clips import channels_last
+from training.clips import channels_last, untracked_statistics
 from training.dilated import split_dilation
 from training.distributed import Ranks
 from training.log import Log, Meter
@@ -42,6 +46,8 @@ from training.optimization import Diverged, Optimization, Updater
 from training.passes import Terms
 from training.signals import EXIT_REQUEUE, StopRequest
 from video.matter import cpu_has_bfloat16
+
+EDGE_WEIGHT = 0.15       # of the edge term where the refiner is trained
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,10 @@ class Phase:
     batches: tuple[tuple[int, int], ...]  # used in turn: side of the clips [px], clips
     seq_length: int               # frames
     coarse: bool = False          # only up to stride 4
-    downsample_ratio: float = 1.  # below 1 the refiner is trained
+    ratios: tuple[float, float] = (1., 1.)  # downsample ratio, drawn between; below 1 the refiner is trained
+    natural: int = 0              # natural photos beside the clips, a pass of their own
+    natural_size: int = 256       # side of their crops [px]
+    warm_up: int = 0              # up to so many frames before the clip that only fill the memory
 
     def batch(self, step: int) -> tuple[int, int]:
         """Side and number of the clips of a step."""
@@ -60,16 +69,23 @@ class Phase:
 
 
 PRESETS: dict[str, tuple[Phase, ...]] = {
-    # two cores: where people are, on stills; then edges and time; the refiner at the end
-    'cpu': (Phase(0.30, ((192, 14),), 1, coarse=True), Phase(0.27, ((256, 8),), 2, coarse=True),
-            Phase(0.35, ((256, 3),), 3), Phase(0.08, ((512, 2),), 2, downsample_ratio=0.5)),
-    # two cores, from weights of 'cpu': more pictures of what is not a person, people in larger frames
-    'cpu_more': (Phase(0.35, ((256, 14),), 1, coarse=True), Phase(0.25, ((256, 8), (320, 5)), 2, coarse=True),
-                 Phase(0.33, ((256, 3), (320, 2)), 2), Phase(0.07, ((512, 2),), 2, downsample_ratio=0.5)),
-    'gpu': (Phase(0.15, ((256, 64),), 1, coarse=True), Phase(0.60, ((256, 12), (384, 6)), 8),
-            Phase(0.15, ((512, 2),), 15), Phase(0.10, ((1024, 2),), 4, downsample_ratio=0.375)),
-    'smoke': (Phase(0.4, ((64, 4), (96, 2)), 1, coarse=True), Phase(0.4, ((64, 2),), 2),
-              Phase(0.2, ((128, 2),), 2, downsample_ratio=0.5)),
+    # two cores: where people are, on stills; what memory is for; then edges; the refiner at the end
+    'cpu': (Phase(0.48, ((256, 10),), 1, coarse=True, natural=6),
+            Phase(0.12, ((256, 4),), 3, coarse=True, natural=6, warm_up=16),
+            Phase(0.28, ((256, 3), (320, 2)), 2, natural=3, warm_up=12),
+            Phase(0.12, ((512, 2),), 1, ratios=(0.25, 0.75), natural=2, warm_up=4)),
+    # two cores, from weights: more of the same, less of the first
+    'cpu_more': (Phase(0.25, ((256, 10), (320, 6)), 1, coarse=True, natural=6, natural_size=320),
+                 Phase(0.20, ((256, 4),), 3, coarse=True, natural=6, warm_up=24),
+                 Phase(0.40, ((256, 3), (320, 2), (384, 2)), 2, natural=3, natural_size=320, warm_up=16),
+                 Phase(0.15, ((512, 2),), 1, ratios=(0.25, 0.75), natural=2, warm_up=4)),
+    'gpu': (Phase(0.25, ((256, 48),), 1, coarse=True, natural=32),
+            Phase(0.50, ((256, 12), (384, 6)), 8, natural=24, natural_size=320, warm_up=24),
+            Phase(0.15, ((512, 2),), 15, natural=12, natural_size=448),
+            Phase(0.10, ((1024, 2),), 4, ratios=(0.25, 0.75), natural=8)),
+    'smoke': (Phase(0.4, ((64, 4), (96, 2)), 1, coarse=True, natural=2, natural_size=64),
+              Phase(0.4, ((64, 2),), 2, natural=2, natural_size=64, warm_up=3),
+              Phase(0.2, ((128, 2),), 2, ratios=(0.5, 0.75))),
 }
 
 
@@ -82,11 +98,16 @@ class PhotoConfig:
     run_dir: str = setting('weights, states and logs; a run found there goes on')
     preset: str = setting('phases, by the machine they are made for', 'cpu', tuple(PRESETS))
     minutes: float = setting('time budget of the whole run, pauses not counted', 120.)
-    model_variant: str = setting('encoder, a name in model.ENCODERS', 'mobilenetv3')
+    model_variant: str = setting('encoder, a name in model.ENCODERS', 'efficientnet_lite0')
+    pretrained_backbone: bool = setting('without --checkpoint: start the encoder from ImageNet', True)
+    frozen_statistics: bool = setting("keep the statistics of the encoder's batch norms", True)
     checkpoint: str = setting('weights to start from: a path or a name of model.weights', '')
     objects: str = setting('folder of pictures with alpha of things that are not people, laid behind the people', '')
+    natural: str = setting('folders with photos/ and masks/ of natural photos, separated by commas; without them their '
+                           'pass is left out', '')
     valid_photos: str = setting('folder with fgr/ and pha/ of held-out photos, for validation', '')
-    learning_rate: float = setting('highest, of all parts but the refiner', 1.5e-3)
+    learning_rate: float = setting('highest, of all parts but encoder and refiner', 1e-3)
+    learning_rate_backbone: float = setting('of the encoder', 2.5e-4)
     learning_rate_refiner: float = setting('of the refiner', 2e-3)
     warmup_steps: int = setting('iterations of linear warm-up', 100)
     weight_decay: float = setting('of AdamW', 0.01)
@@ -103,7 +124,7 @@ class PhotoConfig:
 
     # what training.optimization.Updater asks for
     optimizer, adam_eps, untouched, nonfinite_limit = 'adamw', 1e-8, 'skip', 20
-    learning_rate_backbone = learning_rate_aspp = learning_rate_decoder = property(lambda self: self.learning_rate)
+    learning_rate_aspp = learning_rate_decoder = property(lambda self: self.learning_rate)
 
     def __post_init__(self):
         for name in ('minutes', 'learning_rate', 'save_minutes'):
@@ -120,12 +141,16 @@ class PhotoTrainer:
 
     Args:
         network: with a coarse head, on its device, channels-last.
-        composers: makes the batches of a phase and a size, by (seq_length, size). valid: clips to validate on.
+        composers: makes the batches of a phase and a size, by (seq_length, size).
+        natural: makes the batches of natural photos, by size; empty where there are none.
+        valid, valid_natural: clips and photos to validate on.
     """
 
     def __init__(self, network: MattingNetwork, config: PhotoConfig, composers: Mapping[tuple[int, int], PhotoComposer],
-                 valid: PhotoComposer, device: torch.device, checkpoints: Checkpoints):
+                 natural: Mapping[int, NaturalPhotos], valid: PhotoComposer, valid_natural: NaturalPhotos | None,
+                 device: torch.device, checkpoints: Checkpoints):
         self.network, self.config, self.composers, self.valid = network, config, composers, valid
+        self.natural, self.valid_natural = natural, valid_natural
         self.device, self.checkpoints = device, checkpoints
         self.phases = PRESETS[config.preset]
         optimization = Optimization.of(config, learning_rates(config))
@@ -153,7 +178,7 @@ class PhotoTrainer:
         config, before = self.config, self.phase()
         log = Log(Path(config.run_dir) / 'log', step=self.step, progress=False)
         meter, bar = Meter(self.device), Bar(self)
-        self.network.train()
+        self.set_training()
         last_save, clock = self.elapsed, time.monotonic()
         with StopRequest() as stop:
             while self.elapsed < 60 * config.minutes and stop.received is None:
@@ -162,8 +187,8 @@ class PhotoTrainer:
                     log.say(f'phase {index}: {self.phases[index]}')
                     before = index
                 terms = self.iterate(index)
-                clips = self.phases[index].batch(self.step)[1]
-                meter.count(clips, clips * self.phases[index].seq_length)
+                phase, clips = self.phases[index], self.phases[index].batch(self.step)[1]
+                meter.count(clips, clips * phase.seq_length + (phase.natural if self.natural else 0))
                 self.step += 1
                 now = time.monotonic()
                 self.elapsed, clock = self.elapsed + now - clock, now
@@ -182,8 +207,19 @@ class PhotoTrainer:
         """One update on one batch of clips."""
         self._set_rates()
         phase = self.phases[index]
-        clip = self._next_clip(index)
-        terms = self.updater.update([clip], lambda clip: self.losses(phase, *clip))
+        clip, photos = self._next_batches(index)
+        passes = [lambda: self.losses(phase, *clip)]
+        if photos is not None:
+            passes.append(lambda: {f'natural_{name}' if name != 'total' else name: term
+                                   for name, term in self.natural_losses(phase, *photos).items()})
+        terms: Terms = {}
+
+        def run(losses) -> Terms:
+            found = losses()
+            terms.update({name: term.detach() for name, term in found.items()},
+                         total=terms.get('total', 0) + found['total'].detach())
+            return found
+        self.updater.update(passes, run)
         # a short average at first: what untrained parts began with must not linger in it
         done = self.phase_steps.get(index, 0)
         self.updater.ema.decay = min(self.config.ema, (1 + done) / (10 + done))
@@ -191,15 +227,31 @@ class PhotoTrainer:
         self.phase_steps = {index: done + 1}
         return terms
 
-    def _next_clip(self, index: int) -> tuple[Tensor, ...]:
-        """The batch of this step; the next one is composed meanwhile (by a core that waits, or another stream)."""
-        future = self.ahead.pop((index, self.step), None) or self._compose(index, self.step)
-        self.ahead = {(index, self.step + 1): self._compose(index, self.step + 1)}
+    def _next_batches(self, index: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None]:
+        """Clips and natural photos of this step; the next are made meanwhile (by a core that waits)."""
+        future = self.ahead.pop((index, self.step), None) or self._make(index, self.step)
+        self.ahead = {(index, self.step + 1): self._make(index, self.step + 1)}
         return future.result()
 
-    def _compose(self, index: int, step: int) -> Future:
-        size, clips = self.phases[index].batch(step)
-        return self.pool.submit(self.composers[self.phases[index].seq_length, size].compositions, step, clips)
+    def _make(self, index: int, step: int) -> Future:
+        phase = self.phases[index]
+        size, clips = phase.batch(step)
+
+        def make():
+            photos = None
+            if phase.natural and self.natural:
+                photos = self.natural[phase.natural_size].batch(step, phase.natural)
+                photos = tuple(part.to(self.device) for part in photos)
+            return self.composers[phase.seq_length, size].compositions(step, clips), photos
+        return self.pool.submit(make)
+
+    def set_training(self) -> None:
+        """Training mode; an encoder from ImageNet keeps its statistics: batches here are small and of other scenes."""
+        self.network.train()
+        if self.config.frozen_statistics:
+            for module in self.network.backbone.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
 
     def _set_rates(self) -> None:
         """Cosine to zero over the budget, after a warm-up."""
@@ -208,22 +260,66 @@ class PhotoTrainer:
             group['lr'] = group['initial_lr'] * factor
 
     def losses(self, phase: Phase, src: Tensor, fgr: Tensor, pha: Tensor) -> Terms:
-        """Terms of one batch, 'total' among them."""
+        """Terms of one batch of compositions, 'total' among them."""
         src = channels_last(src)
+        draws = item_draws(self.config.seed, 1, self.step)
+        ratio = draws.uniform(*phase.ratios)
+        rec = self.warmed_up(phase, src, ratio, draws)
         if phase.coarse:
-            return self.coarse_losses(src, fgr, pha)
+            return self.coarse_losses(src, fgr, pha, rec)
         with self.autocast():
-            pred_fgr, pred_pha = self.network(src, downsample_ratio=phase.downsample_ratio)[:2]
-        return matting_loss(pred_fgr.float(), pred_pha.float(), fgr, pha, self.weights)
+            pred_fgr, pred_pha = self.network(src, *rec, downsample_ratio=ratio)[:2]
+        terms = matting_loss(pred_fgr.float(), pred_pha.float(), fgr, pha, self.weights)
+        if ratio < 1:
+            terms['edge'] = edge_loss(pred_pha.float(), pha)
+            terms['total'] = terms['total'] + EDGE_WEIGHT * terms['edge']
+        return terms
 
-    def coarse_losses(self, src: Tensor, fgr: Tensor, pha: Tensor) -> Terms:
+    def coarse_losses(self, src: Tensor, fgr: Tensor, pha: Tensor, rec: Sequence[Tensor | None]) -> Terms:
         fgr, pha = pool_quarter(fgr), pool_quarter(pha)
         with self.autocast():
-            pred_fgr, pred_pha, logits = coarse_pass(self.network, src)
+            pred_fgr, pred_pha, logits, *_ = coarse_pass(self.network, src, *rec[1:])
         terms = matting_loss(pred_fgr.float(), pred_pha.float(), fgr, pha, self.weights)
         terms['segmentation'] = segmentation_loss(logits.float(), pha)
         terms['total'] = terms['total'] + terms['segmentation']
         return terms
+
+    def natural_losses(self, phase: Phase, src: Tensor, seg: Tensor, known: Tensor) -> Terms:
+        """Terms of natural photos, where their masks are sure: cross-entropy of the logits, L1 of alpha."""
+        src = channels_last(src)
+        with self.autocast():
+            if phase.coarse:
+                seg, known = pool_quarter(seg), (pool_quarter(known) > 0.99).float()
+                _, pred_pha, logits, *_ = coarse_pass(self.network, src)
+            else:
+                hid = self.network.hidden(src, *[None] * 4)[0]
+                pred_pha = self.network.project_mat(hid)[..., 3:, :, :]
+                logits = self.network.project_seg(hid)
+        terms = {'segmentation': masked_mean(
+            F.binary_cross_entropy_with_logits(logits.float(), seg, reduction='none'), known),
+            'pha_l1': masked_mean((pred_pha.float().clamp(-1, 2) - seg).abs(), known)}
+        return terms | {'total': terms['segmentation'] + terms['pha_l1']}
+
+    @torch.no_grad()
+    def warmed_up(self, phase: Phase, src: Tensor, ratio: float, draws: random.Random) -> Sequence[Tensor | None]:
+        """States (r1, r2, r3, r4) after some frames of the same clips, to and fro, at times of others before them:
+        what a network remembers after a minute, or from before a cut, without the gradient's price."""
+        rec = [None] * 4
+        frames = draws.randint(1, phase.warm_up) if phase.warm_up and draws.random() < 0.7 else 0
+        if not frames:
+            return rec
+        T = src.size(1)
+        to_and_fro = [*range(T), *range(T - 2, 0, -1)]
+        order = [to_and_fro[k % len(to_and_fro)] for k in range(frames)][::-1]
+        before = draws.randint(0, frames) if draws.random() < 0.4 else 0     # frames of another clip
+        with untracked_statistics(self.network):
+            for clip, part in ((src.roll(1, 0), order[:before]), (src, order[before:])):
+                if part:
+                    frames = channels_last(clip[:, part])
+                    with self.autocast():
+                        rec = [None, *coarse_pass(self.network, frames, *rec[1:])[3:]] if phase.coarse else \
+                            self.network(frames, *rec, downsample_ratio=ratio)[2:]
+        return rec
 
     def autocast(self) -> torch.autocast:
         precision = self.config.precision
@@ -255,8 +351,29 @@ class PhotoTrainer:
                 pha = pool_quarter(pha) if coarse else pha
                 for name, value in alpha_metrics(pred.float(), pha).items():
                     sums[name] = sums.get(name, 0.) + value / batches
-        self.network.train()
-        return {name: value * (100 if name == 'dtssd' else 1000) for name, value in sums.items()}
+            numbers = {name: value * (100 if name == 'dtssd' else 1000) for name, value in sums.items()}
+            if self.valid_natural is not None:
+                numbers |= self._validate_natural(coarse)
+        self.set_training()
+        return numbers
+
+    def _validate_natural(self, coarse: bool, batches: int = 8, batch_size: int = 8) -> dict[str, float]:
+        """On held-out natural photos: mean IoU of people x 100, mean alpha of photos without any x 1000."""
+        overlaps, areas = [], []
+        for index in range(batches):
+            src, seg, known = (part.to(self.device) for part in self.valid_natural.batch(index, batch_size))
+            src = channels_last(src)
+            with self.autocast():
+                pred = coarse_pass(self.network, src)[1].clamp(0, 1) if coarse else self.network(src)[1]
+            if coarse:
+                seg, known = pool_quarter(seg), (pool_quarter(known) > 0.99).float()
+            found, true = (pred.float() > 0.5) * known, (seg > 0.5) * known
+            both, either = ((found * true).flatten(1).sum(1), (found + true).clamp(max=1).flatten(1).sum(1))
+            people = true.flatten(1).sum(1) > 0
+            overlaps += (both / either.clamp(min=1))[people].tolist()
+            areas += (pred.float() * known).flatten(1).mean(1)[~people].tolist()
+        return {'natural_iou': 100 * sum(overlaps) / max(1, len(overlaps)),
+                'natural_empty': 1000 * sum(areas) / max(1, len(areas))}
 
     def load_state_dict(self, state: dict) -> None:
         if state['config']['model_variant'] != self.config.model_variant:
@@ -293,7 +410,8 @@ def build(config: PhotoConfig) -> PhotoTrainer:
     if config.checkpoint and state is None:
         network = load_network(config.checkpoint, config.model_variant).train()
     else:
-        network = MattingNetwork(config.model_variant)
+        network = MattingNetwork(config.model_variant,
+                                 pretrained_backbone=config.pretrained_backbone and state is None)
     network = add_coarse_head(network).to(device, memory_format=torch.channels_last)
     if device.type == 'cpu':
         split_dilation(network)
@@ -304,11 +422,20 @@ def build(config: PhotoConfig) -> PhotoTrainer:
     composers = {(phase.seq_length, size): PhotoComposer(
         photos, backgrounds, ComposerConfig(size=size, seq_length=phase.seq_length), config.seed, device, objects)
         for phase in phases for size, _ in phase.batches}
+    natural, valid_natural = {}, None
+    if config.natural:
+        folders = config.natural.split(',')
+        natural = {phase.natural_size: NaturalPhotos(folders, NaturalConfig(size=phase.natural_size), config.seed,
+                                                     lambda folder, name: name not in held_out_names(folder))
+                   for phase in phases if phase.natural}
+        valid_natural = NaturalPhotos(folders, NaturalConfig(smallest=0.95, largest=1., stretch=0., tone=0.),
+                                      config.seed, lambda folder, name: name in held_out_names(folder))
     held_out = Path(config.valid_photos) if config.valid_photos else None
     valid_photos = photos if held_out is None else PhotoBank.from_folders(held_out / 'fgr', held_out / 'pha')
-    size = max(size for phase in phases if phase.downsample_ratio == 1 for size, _ in phase.batches)
-    valid = PhotoComposer(valid_photos, backgrounds, ComposerConfig(size=size, seq_length=4), config.seed + 1, device)
-    trainer = PhotoTrainer(network, config, composers, valid, device, checkpoints)
+    size = max(size for phase in phases if phase.ratios[1] == 1 for size, _ in phase.batches)
+    valid = PhotoComposer(valid_photos, backgrounds, ComposerConfig(size=size, seq_length=4, aspect=0), config.seed + 1,
+                          device)
+    trainer = PhotoTrainer(network, config, composers, natural, valid, valid_natural, device, checkpoints)
     if state is not None:
         trainer.load_state_dict(state)
         print(f'goes on at step {trainer.step}, {trainer.elapsed / 60:.1f} min')

@@ -32,17 +32,19 @@ def without_coarse_head(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if not name.startswith(NAME + '.')}
 
 
-def coarse_pass(network: MattingNetwork, src: Tensor) -> list[Tensor]:
-    """(B, T, 3, H, W), sides divisible by 4 -> fgr (B, T, 3, H/4, W/4), pha and seg logits (B, T, 1, H/4, W/4).
+def coarse_pass(network: MattingNetwork, src: Tensor, r2: Tensor | None = None, r3: Tensor | None = None,
+                r4: Tensor | None = None) -> list[Tensor]:
+    """(B, T, 3, H, W), sides divisible by 4 -> fgr (B, T, 3, H/4, W/4), pha and seg logits (B, T, 1, H/4, W/4), and
+    the states r2, r3, r4 after the last frame.
 
     `fgr` and `pha` are not clamped: outside [0, 1] a clamped value would have no slope.
     """
     _, f2, f3, f4 = network.backbone(src)
     folded, T = fold_time(src)
     s1 = pool_half(folded)
-    x = network.decoder.to_stride_4(s1, f2, f3, network.aspp(f4), T, None, None, None)[0]
+    x, *rec = network.decoder.to_stride_4(s1, f2, f3, network.aspp(f4), T, r2, r3, r4)
     fgr, pha, seg = network.get_submodule(NAME)(unfold_time(x, T)).split([3, 1, 1], dim=-3)
-    return [fgr + unfold_time(pool_half(s1), T), pha, seg]
+    return [fgr + unfold_time(pool_half(s1), T), pha, seg, *rec]
 
 
 def pool_quarter(clip: Tensor) -> Tensor:

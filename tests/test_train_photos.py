@@ -1,6 +1,7 @@
 """Training from photos: the command on generated photos, its clock, its pieces."""
 
 import os
+import random
 import signal
 import time
 from dataclasses import replace
@@ -14,6 +15,7 @@ import torch
 import train_photos
 from dataset.synthetic import figure, scenery
 from model.weights import load_network
+from tests.dataset.test_natural_photos import natural_folder
 from train_photos import PRESETS, PhotoConfig, build, main
 from training.log import read_scalars
 
@@ -28,25 +30,28 @@ def folders(tmp_path_factory):
         cv2.imwrite(str(root / f'people/fgr/{number}.png'), fgr)
         cv2.imwrite(str(root / f'people/pha/{number}.png'), pha)
         cv2.imwrite(str(root / f'backgrounds/{number}.png'), scenery(number, 0, 80, 60))
+    natural_folder(root / 'natural', 6)
     return root
 
 
 @pytest.fixture
 def flags(folders, tmp_path):
     return ['--photos', str(folders / 'people'), '--backgrounds', str(folders / 'backgrounds'), '--preset', 'smoke',
-            '--run-dir', str(tmp_path / 'run'), '--device', 'cpu', '--precision', 'fp32', '--disable-progress-bar']
+            '--run-dir', str(tmp_path / 'run'), '--device', 'cpu', '--precision', 'fp32', '--disable-progress-bar',
+            '--no-pretrained-backbone', '--natural', str(folders / 'natural')]
 
 
 @pytest.fixture
 def config(folders, tmp_path):
     return PhotoConfig(str(folders / 'people'), str(folders / 'backgrounds'), str(tmp_path / 'run'), 'smoke',
-                       device='cpu', precision='fp32', disable_progress_bar=True)
+                       natural=str(folders / 'natural'), pretrained_backbone=False, device='cpu', precision='fp32',
+                       disable_progress_bar=True)
 
 
 def test_a_run_writes_weights_that_inference_loads(flags, tmp_path, capsys):
     assert main([*flags, '--minutes', '0.03']) == 0
     network = load_network(tmp_path / 'run/checkpoint/epoch-0.pth')
-    assert network.variant == 'mobilenetv3' and network.refiner_name == 'deep_guided_filter'
+    assert network.variant == 'efficientnet_lite0' and network.refiner_name == 'deep_guided_filter'
     assert 'mad' in capsys.readouterr().out
     assert any(row['name'] == 'valid_mad' for row in read_scalars(tmp_path / 'run/log/scalars.csv'))
     # the budget is spent: nothing is left to do; with a larger one it goes on
@@ -122,14 +127,14 @@ def test_phases_and_rates_follow_the_clock(config):
         phases.append(trainer.phase())
         rates.append(trainer.updater.optimizer.param_groups[0]['lr'])
     assert shares == [0.4, 0.4, 0.2] and phases == [0, 0, 1, 1, 2, 2]
-    assert rates[0] == config.learning_rate and rates[-1] == 0 and all(a > b for a, b in pairwise(rates))
+    assert rates[0] == config.learning_rate_backbone and rates[-1] == 0 and all(a > b for a, b in pairwise(rates))
 
 
 @pytest.mark.parametrize('preset', sorted(PRESETS))
 def test_presets_use_the_whole_budget_and_train_the_refiner_last(preset):
     phases = PRESETS[preset]
     assert sum(phase.share for phase in phases) == pytest.approx(1)
-    assert phases[0].coarse and phases[-1].downsample_ratio < 1
+    assert phases[0].coarse and phases[-1].ratios[1] < 1
     assert all(size % 32 == 0 for phase in phases for size, _ in phase.batches)
 
 
@@ -141,9 +146,49 @@ def test_every_phase_trains_its_parts(config, index):
     assert all(torch.isfinite(value) for value in terms.values())
     moved = {name.split('.')[0] for name, value in trainer.network.named_parameters()
              if not torch.equal(value, before[name])}
-    expected = [{'backbone', 'aspp', 'decoder', 'coarse'}, {'backbone', 'aspp', 'decoder', 'project_mat'},
-                {'backbone', 'aspp', 'decoder', 'refiner', 'project_mat'}][index]
+    whole = {'backbone', 'aspp', 'decoder', 'project_mat'}
+    expected = [{'backbone', 'aspp', 'decoder', 'coarse'}, whole | {'project_seg'}, whole | {'refiner'}][index]
     assert expected - {'project_mat'} <= moved <= expected
+    assert any(name.startswith('natural_') for name in terms) == (index < 2)
+
+
+def test_pretrained_statistics_stay_and_those_of_the_decoder_do_not(config):
+    def statistics(trainer):
+        return {name: value.clone() for name, value in trainer.network.state_dict().items() if 'running' in name}
+    trainer = build(config)
+    trainer.set_training()
+    before = statistics(trainer)
+    trainer.iterate(1)
+    moved = {name.split('.')[0] for name, value in statistics(trainer).items() if not torch.equal(value, before[name])}
+    assert moved == {'aspp', 'decoder'}
+    trainer = build(replace(config, frozen_statistics=False))
+    trainer.set_training()
+    trainer.iterate(1)
+    assert any(name.startswith('backbone.') for name, value in statistics(trainer).items()
+               if not torch.equal(value, before[name]))
+
+
+def test_warming_up_fills_the_memory_and_leaves_the_statistics(config):
+    trainer, phase = build(config), replace(PRESETS['smoke'][1], warm_up=5)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items() if 'running' in name}
+    src = torch.rand(2, 2, 3, 64, 64)
+    for seed in range(8):
+        rec = trainer.warmed_up(phase, src, 1., random.Random(seed))
+        if rec[0] is not None:
+            break
+    assert [list(state.shape[-2:]) for state in rec] == [[32, 32], [16, 16], [8, 8], [4, 4]]
+    assert not any(state.requires_grad for state in rec)
+    assert all(torch.equal(value, trainer.network.state_dict()[name]) for name, value in before.items())
+    rec = trainer.warmed_up(replace(phase, coarse=True), src, 1., random.Random(seed))
+    assert rec[0] is None and [list(state.shape[-2:]) for state in rec[1:]] == [[16, 16], [8, 8], [4, 4]]
+    assert trainer.warmed_up(replace(phase, warm_up=0), src, 1., random.Random(seed)) == [None] * 4
+
+
+def test_natural_photos_are_validated_on_held_out_ones(config):
+    trainer = build(config)
+    assert len(trainer.valid_natural) == 2 and len(trainer.natural[64]) == 4
+    numbers = trainer.validate(1, 1)
+    assert 0 <= numbers['natural_iou'] <= 100 and numbers['natural_empty'] >= 0
 
 
 def test_a_signal_saves_and_asks_to_be_run_again(flags, tmp_path, monkeypatch):
