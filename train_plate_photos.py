@@ -84,6 +84,8 @@ class PlatePhotoConfig:
     device: str = setting('cpu, cuda or auto', 'auto', ('auto', 'cpu', 'cuda'))
     save_minutes: float = setting('between two states', 5.)
     seed: int = setting('of every draw', 0)
+    resume: str = setting('a state found in --run-dir is always gone on with; slurm/train.sbatch says it', 'auto',
+                          ('auto',))
     disable_progress_bar: bool = setting('no tqdm', False)
 
     optimizer, schedule = 'adamw', 'cosine'
@@ -223,8 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if missing:
             raise ValueError(f'needs {", ".join("--" + name.replace("_", "-") for name in missing)}')
         return build(PlatePhotoConfig(**given))
-    return command.run('train_plate_photos.py', prepared, lambda trainer: f'{trainer.network.variant}, '
-                       f'{sum(p.numel() for p in trainer.network.parameters()) / 1e6:.2f} M parameters')
+    return command.run('train_plate_photos.py', prepared, lambda trainer: trainer.network.describe())
 
 
 if __name__ == '__main__':

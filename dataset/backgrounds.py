@@ -8,7 +8,7 @@ import numpy as np
 
 from .clips import Clip, PictureClip, folder_clips
 from .files import Damage, UnreadableFrame, list_pictures
-from .paths import Paths, exists, expected_layout, found_at
+from .paths import Paths, exists, expected_layout, found_at, require
 from .sampling import wrapped
 
 PICTURE_SETS, CLIP_SETS = ('background_images', 'bg20k'), ('background_videos',)
@@ -37,12 +37,16 @@ class Backgrounds:
         return cls(pictures, clips)
 
     @classmethod
-    def from_paths(cls, paths: Paths, split: str) -> 'Backgrounds':
-        """Every background set that is there.
+    def from_paths(cls, paths: Paths, split: str, only: str = '') -> 'Backgrounds':
+        """Every background set that is there, or the one that is named.
 
         Raises:
-            FileNotFoundError: none is, or all are empty.
+            FileNotFoundError: none is, or all are empty. ValueError: the name is no set of backgrounds.
         """
+        if only:
+            if only not in PICTURE_SETS + CLIP_SETS:
+                raise ValueError(f'unknown set of backgrounds {only!r}; known: {", ".join(PICTURE_SETS + CLIP_SETS)}')
+            return cls.from_folder(require(paths, only, split)['dir'])
         folders = {name: paths[name][split]['dir'] for name in PICTURE_SETS + CLIP_SETS if split in paths[name]}
         pictures = [clip for name in PICTURE_SETS if exists(paths, name, split)
                     for clip in folder_pictures(folders[name])]

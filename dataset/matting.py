@@ -28,7 +28,9 @@ class MattingSet:
 MATTING_SETS: dict[str, MattingSet] = {
     'videomatte': MattingSet(), 'videomatteHD': MattingSet(), 'brainstorm': MattingSet(),
     'imagematte': MattingSet(), 'imgbra': MattingSet(), 'am2k': MattingSet(), 'h646': MattingSet(), 'hhm': MattingSet(),
-    'p3m': MattingSet(has_foreground=False), 'photomatte85': MattingSet(), 'rgba': MattingSet(),
+    'distinctions': MattingSet(), 'photos': MattingSet(),
+    'p3m': MattingSet(has_foreground=False), 'ppm100': MattingSet(has_foreground=False),
+    'photomatte85': MattingSet(), 'rgba': MattingSet(),
 }
 
 
@@ -80,11 +82,13 @@ class MattingDataset(SeededDataset):
         raise RuntimeError(f'none of the {len(self.clips)} clips or photos can be read: {list(self.damage.paths)[:3]}')
 
 
-def matting_dataset(name: str, split: str, paths: Paths, size: int, seq_length: int, seed: int = 0) -> MattingDataset:
+def matting_dataset(name: str, split: str, paths: Paths, size: int, seq_length: int, seed: int = 0,
+                    background_set: str = '') -> MattingDataset:
     """A set of MATTING_SETS for training or validation.
 
     Args:
         split: 'train' or 'valid'. size: side S of the square frames. seq_length: frames T of an item.
+        background_set: the only set of backgrounds that is used, also instead of the set's own; '': all that are there.
     Raises:
         ValueError: unknown name or split, foregrounds without alpha.
         FileNotFoundError: the set or every background is missing; names the expected layout and what was found.
@@ -95,7 +99,10 @@ def matting_dataset(name: str, split: str, paths: Paths, size: int, seq_length: 
         raise ValueError(f"split must be 'train' or 'valid', got {split!r}")
     roles = require(paths, name, split)
     clips, moving = rgba_clips(roles['rgba']) if 'rgba' in roles else paired_clips(roles['fgr'], roles['pha'])
-    backgrounds = Backgrounds.from_folder(roles['bgr']) if 'bgr' in roles else Backgrounds.from_paths(paths, split)
+    if 'bgr' in roles and not background_set:
+        backgrounds = Backgrounds.from_folder(roles['bgr'])
+    else:
+        backgrounds = Backgrounds.from_paths(paths, split, background_set)
     return MattingDataset(clips, moving, backgrounds, size, seq_length, split == 'train',
                           MATTING_SETS[name].has_foreground, seed)
 

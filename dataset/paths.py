@@ -36,6 +36,12 @@ LAYOUTS: dict[str, dict[str, list[dict[str, str]]]] = {
     'am2k': _matting('am2k', ('fg', 'mask', 'bg'), valid='validation'),
     'h646': _matting('h646', ('fg', 'alpha', '')),
     'hhm': _matting('hhm', ('fg', 'alpha', '')),
+    'distinctions': _matting('distinctions', ('fg', 'alpha', ''), valid='test'),
+    # whole photographs, too
+    'ppm100': {split: [{'fgr': f'ppm100/{split}/image', 'pha': f'ppm100/{split}/matte'}]
+               for split in ('train', 'valid')},
+    # what dataset.pack_photos writes
+    'photos': {split: [{'fgr': f'photos/{split}/fgr', 'pha': f'photos/{split}/pha'}] for split in ('train', 'valid')},
     # P3M-10k publishes whole photographs: they stand in for the foreground, which is then never compared.
     'p3m': {'train': [{'fgr': 'p3m/train/blurred_image', 'pha': 'p3m/train/mask'}],
             'valid': [{'fgr': f'p3m/validation/{sub}', 'pha': 'p3m/validation/P3M-500-P/mask'}

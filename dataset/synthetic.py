@@ -31,8 +31,9 @@ def write_tree(out: Path, clips: int = 2, frames: int = 6, size: tuple[int, int]
             for t in range(frames):
                 _save(out / 'brainstorm' / split / 'bgr' / f'{number:04d}' / f'{t:04d}.jpg', scenery(number, t, w, h))
                 _save(out / 'background_videos' / split / f'{number:04d}' / f'{t:04d}.jpg', scenery(number, t, w, h))
-        for name in ('imagematte', 'imgbra', 'h646', 'hhm'):
+        for name in ('imagematte', 'imgbra', 'h646', 'hhm', 'distinctions', 'photos'):
             _photo_set(out / name / split, numbers, w, h)
+        _photo_set(out / 'ppm100' / split, numbers, w, h, 'image', 'matte')
         alias = 'validation' if split == 'valid' else split
         _photo_set(out / 'am2k' / alias, numbers, w, h, 'fg', 'mask')
         people = out / 'p3m' / alias / ('P3M-500-P' if split == 'valid' else '')
@@ -95,7 +96,7 @@ def _video_set(folder: Path, numbers: range, frames: int, w: int, h: int) -> Non
 def _photo_set(folder: Path, numbers: range, w: int, h: int, fgr_name: str = 'fgr', pha_name: str = 'pha') -> None:
     for number in numbers:
         fgr, pha = figure(number, 0, w, h)
-        if fgr_name == 'blurred_image':
+        if fgr_name in ('blurred_image', 'image'):
             fgr = photo(number, 0, w, h)
         _save(folder / fgr_name / f'p_{number:04d}.jpg', fgr)
         _save(folder / pha_name / f'p_{number:04d}.png', pha)

@@ -18,6 +18,9 @@ ALLOWED: dict[str, set[str]] = {
     'train_speed_test': {'train', 'train_config', 'training', 'dataset'},
     **dict.fromkeys(('mobileone_train', 'mamba_train', 'unireplknet_train'), {'train'}),
     'train_plate_passes': {'metrics', 'train_loss', 'training', 'model'},
+    'train_plate_config': {'train_config'},
+    'train_base': {'train_config', 'train_plate_config', 'train_plate_passes', 'training', 'dataset', 'model'},
+    'train_refine': {'train_base'},
     'train_plate_photos': {'train_config', 'train_plate_passes', 'training', 'dataset', 'model'},
     'train_photos': {'metrics', 'train_config', 'train_loss', 'train_passes', 'training', 'dataset', 'model',
                      'video'},      # what a CPU computes in

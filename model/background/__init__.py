@@ -5,6 +5,7 @@ Paper: Real-Time High-Resolution Background Matting, arXiv 2012.07810.
 
 from .backbones import BACKBONES
 from .network import MattingBase, MattingRefine
-from .states import infer_plate_network, load_plate_network, start_from_base
+from .states import infer_plate_network, load_plate_network, start_from_base, start_from_deeplab
 
-__all__ = ['BACKBONES', 'MattingBase', 'MattingRefine', 'infer_plate_network', 'load_plate_network', 'start_from_base']
+__all__ = ['BACKBONES', 'MattingBase', 'MattingRefine', 'infer_plate_network', 'load_plate_network', 'start_from_base',
+           'start_from_deeplab']

@@ -82,6 +82,12 @@ class MattingBase(nn.Module):
         pha, residual, err, hid = self.coarse(src, bgr)
         return pha, (residual + src).clamp(0, 1), err, hid
 
+    def describe(self) -> str:
+        """One line for logs."""
+        kind = f'refiner of kernel {self.refiner.kernel_size}' if hasattr(self, 'refiner') else 'coarse alone'
+        parameters = sum(p.numel() for p in self.parameters())
+        return f'{self.variant} with a plate, {kind}, {parameters / 1e6:.2f} M parameters'
+
     def coarse(self, src: Tensor, bgr: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """As `forward`, but the colours are still the residual, which is not bounded."""
         if src.dim() != 4 or src.shape != bgr.shape:

@@ -85,3 +85,30 @@ def start_from_base(network: MattingRefine, state: Mapping[str, Tensor], source:
         return f'{source}: all {len(own)} keys loaded'
     return (f'{source}: {len(own) - len(fresh)} keys loaded; the {len(fresh)} keys of the refiner keep their initial '
             'values')
+
+
+def start_from_deeplab(network: MattingBase, state: Mapping[str, Tensor], source: str) -> str:
+    """Load encoder and ASPP of a DeepLabV3 (torchvision's names, or a flat `aspp.`) into a network that is trained.
+
+    The first convolution has six channels here: its half for the frame is loaded.
+
+    Returns:
+        One line: what was loaded and what keeps its initial values.
+    Raises:
+        ValueError: the encoder is another one; nothing is loaded by halves.
+    """
+    state = {name.replace('classifier.0.', 'aspp.', 1) if name.startswith('classifier.0.') else name: value
+             for name, value in state.items()}
+    own = network.state_dict()
+    wanted = [name for name in own if name.startswith(('backbone.', 'aspp.'))]
+    loaded = {name: state[name] for name in wanted if name in state and state[name].shape == own[name].shape}
+    first = next(name for name in wanted if own[name].dim() == 4)
+    if first in state and state[first].shape == own[first][:, :3].shape:
+        loaded[first] = torch.cat([state[first], own[first][:, 3:]], dim=1)
+    fresh = [name for name in wanted if name not in loaded and not name.endswith('num_batches_tracked')]
+    if any(name.startswith('backbone.') for name in fresh):
+        raise ValueError(f'{source} has another encoder than {network.variant}: {len(fresh)} of {len(wanted)} keys do '
+                         f'not fit ({", ".join(fresh[:3])}, ...)')
+    network.load_state_dict(own | loaded)
+    return (f'{source}: {len(loaded)} keys of encoder and ASPP loaded; the other {len(own) - len(loaded)} keep their '
+            'initial values')
