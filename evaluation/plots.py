@@ -56,6 +56,17 @@ def error_over_time(entries: list['Entry'], path: Path) -> Path:
     return _save(figure, path)
 
 
+def iou_by_clip(clips: list[str], lines: dict[str, list[float]], path: Path) -> Path:
+    """One line per network over the clips, for `evaluation.real_clips`."""
+    figure, (axis,) = _figure(1.6 + 0.55 * len(clips), 3.8)
+    for (name, values), colour in zip(lines.items(), PALETTE * len(lines)):
+        axis.plot(values, 'o-', ms=4, color=colour, label=name)
+    axis.set(ylabel='IoU with the reference', ylim=(0, 1.02))
+    axis.set_xticks(range(len(clips)), clips, rotation=40, ha='right', fontsize=7)
+    axis.legend(fontsize=7)
+    return _save(figure, path)
+
+
 def error_against_speed(entries: list['Entry'], path: Path) -> Path:
     """One point per entry: frames per second of the network alone against MAD."""
     figure, (axis,) = _figure(5.5, 3.6)
