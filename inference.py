@@ -18,9 +18,9 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 import torch
 from torch import nn
 
+from engine.matter import Matter
 from video.background import parse_background
 from video.conversion import Conversion, ConversionReport, open_reader
-from video.matter import Matter
 from video.outputs import EncodingOptions, plan_outputs
 
 

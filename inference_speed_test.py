@@ -28,13 +28,15 @@ from benchmark.end_to_end import time_end_to_end
 from benchmark.engines import convert_in_turns, time_in_turns
 from benchmark.machine import describe_machine
 from benchmark.network import count_multiply_adds, matter_step, network_step, time_step
+from engine.device import PRECISIONS, choose_device, choose_precision, cpu_has_bfloat16
+from engine.matter import Matter
+from engine.sizes import auto_ratio
 from export.formats import Format
 from export.options import ExportOptions
 from model import ENCODERS, REFINERS, MattingNetwork, reparameterize_model
 from model.weights import load_network
 from video.batch import EXPECTED_ERRORS, check_json, one_line, parse_ratio, run_command, write_json
 from video.conversion import open_reader
-from video.matter import PRECISIONS, Matter, auto_ratio, choose_device, choose_precision, cpu_has_bfloat16
 
 RESOLUTION = 1920, 1080
 FILES = (('torchscript', 'dynamic', 'fp32'), ('onnx', 'dynamic', 'fp32'), ('onnx', 'static', 'fp32'),

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from engine.matter import Matter
+from engine.sizes import auto_ratio
 from video.background import parse_background
 from video.frame import ColorTags, Frame, StreamInfo
 from video.images import ImageFolderWriter, ImageSequenceReader
-from video.matter import Matter, auto_ratio
 from video.reader import VideoReader
 from video.render import interleave, quantise
 from video.writer import VideoFileWriter

@@ -29,6 +29,7 @@ from dataset.draws import item_draws
 from dataset.natural_photos import NaturalConfig, NaturalPhotos, held_out_names
 from dataset.photo_bank import OBJECT_CANVAS, PhotoBank, load_backgrounds
 from dataset.photo_composer import ComposerConfig, PhotoComposer
+from engine.device import cpu_has_bfloat16
 from metrics import alpha_metrics
 from model import MattingNetwork
 from model.coarse_head import add_coarse_head, coarse_pass, pool_quarter, without_coarse_head
@@ -45,7 +46,6 @@ from training.loop import AUTOCAST
 from training.optimization import Diverged, Optimization, Updater
 from training.passes import Terms
 from training.signals import EXIT_REQUEUE, StopRequest
-from video.matter import cpu_has_bfloat16
 
 EDGE_WEIGHT = 0.15       # of the edge term where the refiner is trained
 

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from engine.matter import Matter
+from model.interface import interface_of
 from video.background import RVM_GREEN
 from video.conversion import Conversion, ConversionReport, open_reader
 from video.frame import ColorTags, StreamInfo
-from video.matter import Matter
 from video.outputs import EncodingOptions, plan_outputs
 from video.writer import VideoFileWriter
 
@@ -92,7 +93,7 @@ def convert_plainly(model: nn.Module, clip: Path, output: Path, ratio: float) ->
     started = time.perf_counter()
     device = next(model.parameters()).device
     bgr = torch.tensor(RVM_GREEN, device=device).float().div(255).view(1, 1, 3, 1, 1)
-    rec = [None] * 4
+    rec = interface_of(model).first_states()
     with av.open(str(clip)) as source, av.open(str(output), 'w') as target:
         video = source.streams.video[0]
         stream = target.add_stream('libx264', rate=video.average_rate)

@@ -11,7 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from video.matter import Matter, prepare_network, to_device
+from engine.frames import stand_ins, to_device
+from engine.matter import Matter
+from engine.runtimes.pytorch import prepare_network
+from model.interface import interface_of
 
 from .machine import EnergyMeter, peak_memory_mb, synchronise
 
@@ -35,9 +38,10 @@ def count_multiply_adds(model: nn.Module, width: int, height: int) -> int:
 
     The refiner and custom kernels (a scan) are not counted.
     """
-    device = next(model.parameters()).device
+    interface, device = interface_of(model), next(model.parameters()).device
+    pictures = stand_ins(interface, torch.zeros(1, 3, height, width, device=device))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, 3, height, width, device=device), None, None, None, None, 1.0)
+        model(*pictures.values(), *interface.first_states(), *([1.0] if interface.takes_ratio else []))
     return counter.get_total_flops() // 2
 
 
@@ -60,16 +64,17 @@ def network_step(model: nn.Module, pixels: np.ndarray, ratio: float, device: tor
     src = to_device(pixels, device)[None].to(dtype)
     if device.type == 'cpu':
         src = src.contiguous(memory_format=torch.channels_last)
-    rec = [None] * 4
+    interface = interface_of(model)
+    pictures, rec = list(stand_ins(interface, src).values()), interface.first_states()
 
     def whole() -> None:
         nonlocal rec
-        _, _, *rec = network(src, *rec, ratio)
+        rec = interface.split(network(*pictures, *rec, *([ratio] if interface.takes_ratio else [])))[1]
 
     def without_refiner() -> None:
         nonlocal rec
         small = F.interpolate(src, scale_factor=ratio, mode='bilinear', recompute_scale_factor=False)
-        _, _, *rec = network(small, *rec, 1.0)
+        rec = interface.split(network(small, *rec, 1.0))[1]
 
     form = ', frozen TorchScript' if script else ''
     return (f'forward{form}', whole) if refine else (f'forward without refiner{form}', without_refiner)
@@ -80,8 +85,11 @@ def matter_step(model: nn.Module, pixels: np.ndarray, ratio: float, device: torc
     """One `Matter.step`, for engines that run a part of the network: an integer frame becomes full-size fgr and pha."""
     matter = Matter(model, ratio, device=device, dtype=dtype, engine=engine)
 
+    cues = stand_ins(matter.interface, torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None])
+    cues = {name: cue[0].permute(1, 2, 0).numpy().astype(pixels.dtype) for name, cue in list(cues.items())[1:]}
+
     def step() -> None:
-        matter.step(pixels)
+        matter.step(pixels, **cues)
     return f'Matter.step, {engine}', step
 
 

@@ -19,8 +19,8 @@ os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'         # read when gradio is i
 os.environ['HF_HUB_DISABLE_TELEMETRY'] = '1'
 
 from demo.page_job import Engine, list_checkpoints  # noqa: E402
+from engine.device import choose_device, choose_precision  # noqa: E402
 from video.batch import add_network_flags, run_command  # noqa: E402
-from video.matter import choose_device, choose_precision  # noqa: E402
 
 INSTALL = 'the page needs the gradio package: pip install -r requirements/gradio.txt'
 PORTS = range(1, 65536)

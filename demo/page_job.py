@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from engine.runtimes import RUNTIMES, is_exported, open_exported
+from engine.sizes import PRESETS
 from inference import convert_video
 from model.weights import DEFAULT_WEIGHTS, PUBLISHED, load_network
-from video.exported import RUNTIMES, is_exported, open_exported
 from video.images import ImageFileWriter
-from video.matter import PRESETS
 
 BACKGROUNDS = ('transparent', 'colour', 'image', 'blur')
 SIZES = (*PRESETS, 'own ratio')

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from engine.sizes import auto_ratio, choose_inference_size
 from files import check_apart, whole_file
-from video.matter import auto_ratio, choose_inference_size
 
 from .plots import label
 from .predict import Model, load_model, to_bytes

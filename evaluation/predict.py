@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from engine.runtimes import is_exported, open_exported
+from engine.sizes import auto_ratio, choose_inference_size
 from files import whole_folder
+from model.interface import interface_of
 from model.weights import load_network
-from video.exported import is_exported, open_exported
-from video.matter import auto_ratio, choose_inference_size
 
 from .tree import Clip, read_rgb, write_image
 
@@ -48,7 +49,7 @@ class Run:
 
 
 def load_model(checkpoint: str, device: str = 'cpu', precision: str = 'float32') -> Model:
-    """A checkpoint name or path (see `model.weights`), or an exported file (see `video.exported`).
+    """A checkpoint name or path (see `model.weights`), or an exported file (see `engine.runtimes`).
 
     Raises:
         ValueError, FileNotFoundError, RuntimeError: as `load_network`; ValueError for formats it cannot run.
@@ -89,7 +90,8 @@ def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | 
 def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_ratio: float | None, device: str,
                 dtype: torch.dtype, tick: Callable[[], object]) -> Run:
     """The frames of one clip through the network, in order, each written as soon as it is there."""
-    rec: list[Tensor | None] = [None] * 4
+    interface = interface_of(model)
+    rec = interface.first_states()
     size, seconds = None, []
     for name, path in frames.items():
         image = read_rgb(path)
@@ -100,11 +102,11 @@ def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_
             *size[1::-1], choose_inference_size(model))
         src = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].to(dtype) / 255
         start = time.perf_counter()
-        fgr, pha, *rec = model(src, *rec, ratio)
+        outputs, rec = interface.split(model(src, *rec, ratio))
         if device != 'cpu':
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
-        for kind, x in (('pha', pha), ('fgr', fgr)):
+        for kind, x in ((kind, outputs[kind]) for kind in ('pha', 'fgr')):
             if not torch.isfinite(x).all():
                 raise ValueError(f'frame {name}: the network answered values that are not finite numbers in {kind}')
             write_image(folder / kind / f'{name}.png', to_bytes(x[0]))

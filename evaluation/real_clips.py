@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from engine.matter import Matter
 from files import check_apart, whole_file
-from video.matter import Matter
 from video.reader import VideoReader
 
 from .plots import iou_by_clip

@@ -1,20 +1,16 @@
 """A file that only another environment can run, as a network: TensorFlow, TFLite and TF.js."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from video.exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork
+from engine.base import ExportedNetwork, match_interface
 
 from .child import Child
 from .environments import ROOT, find, python_of
-
-STATES_IN, STATES_OUT = NAMES_IN[1:5], NAMES_OUT[2:]
-
 
 _tensorflow: list[Child] = []      # at most one: it takes seconds to start, and serves any number of files
 
@@ -55,17 +51,17 @@ class ChildNetwork(ExportedNetwork):
     def __init__(self, path: Path, child: Child, **options: str):
         facts = child.ask('open', path=str(path.resolve()), **options)[0]
         self._child, self._number, self._shapes = child, facts['number'], facts['inputs']
-        if set(self._shapes) != set(NAMES_IN[:5]) or set(facts['outputs']) != set(NAMES_OUT):
-            raise ValueError(f'{path}: expected {", ".join(NAMES_IN[:5])} -> {", ".join(NAMES_OUT)}, got '
-                             f'{", ".join(self._shapes)} -> {", ".join(facts["outputs"])}: not a matting network')
+        interface = match_interface(path, self._shapes, facts['outputs'])
         if 'downsample_ratio' not in facts['facts']:
             raise ValueError(f'{path} does not say its downsample_ratio: it was not written by export.py')
         _, H, W, _ = self._shapes['src']
-        super().__init__(f'{path.name}, {facts["runtime"]}', (W, H), float(facts['facts']['downsample_ratio']))
+        super().__init__(f'{path.name}, {facts["runtime"]}', interface, (W, H),
+                         float(facts['facts']['downsample_ratio']))
 
-    def run_frame(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> list:
-        states = rec or [np.zeros(self._shapes[name], np.float32) for name in STATES_IN]
-        feed = {'src': src.permute(0, 2, 3, 1).numpy(), **dict(zip(STATES_IN, states, strict=True))}
-        answer = self._child.ask('run', feed, number=self._number)[1]
-        pictures = [torch.from_numpy(answer[name].transpose(0, 3, 1, 2).copy()) for name in ('fgr', 'pha')]
-        return pictures + [answer[name] for name in STATES_OUT]
+    def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        names = self.interface.states_in
+        states = rec or [np.zeros(self._shapes[name], np.float32) for name in names]
+        feed = {name: picture.permute(0, 2, 3, 1).numpy() for name, picture in pictures.items()}
+        answer = self._child.ask('run', feed | dict(zip(names, states, strict=True)), number=self._number)[1]
+        return [*(torch.from_numpy(answer[name].transpose(0, 3, 1, 2).copy()) for name in self.interface.outputs),
+                *(answer[name] for name in self.interface.states_out)]

@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from engine.base import ExportedNetwork
 from model import MattingNetwork
-from video.exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork
+from model.interface import CHANNELS, Interface
 
 from . import onnx
 from .options import ExportOptions
@@ -43,9 +44,9 @@ class ImageFrame(nn.Module):
         self.frame = frame
         self.eval()
 
-    def forward(self, src: Tensor, r1: Tensor, r2: Tensor, r3: Tensor, r4: Tensor) -> tuple[Tensor, ...]:
-        fgr, pha, *rec = self.frame(src, r1, r2, r3, r4)
-        return fgr * 255, pha * 255, *rec
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        outputs, states = self.frame.network.interface.split(self.frame(*tensors))
+        return *(picture * 255 for picture in outputs.values()), *states
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
@@ -57,7 +58,7 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
     with warnings.catch_warnings(), torch.no_grad(), redirect_stderr(io.StringIO()):      # progress bars
         warnings.simplefilter('ignore')      # tracing is deprecated, and warns of Python checks on sizes
         traced = torch.jit.trace(ImageFrame(frame), examples, check_trace=False)
-        model = convert(coremltools, traced, examples, half=options.precision != 'fp32')
+        model = convert(coremltools, traced, examples, network.interface, half=options.precision != 'fp32')
         if options.precision == 'int8':
             model = quantize(coremltools, model)
     model.short_description = 'Human video matting: one frame, alpha and foreground; feed r1o..r4o back as r1i..r4i'
@@ -74,21 +75,23 @@ def open(path: Path) -> ExportedNetwork:
     return MilNetwork(path, coremltools.models.MLModel(str(path), skip_model_load=True))
 
 
-def convert(coremltools, traced: torch.jit.ScriptModule, examples: tuple[Tensor, ...], half: bool):
+def convert(coremltools, traced: torch.jit.ScriptModule, examples: tuple[Tensor, ...], interface: Interface,
+            half: bool):
     """
     Args:
+        interface: names of what goes in and comes out.
         half: compute in half precision, as the neural engine does; states are then of that type too.
     """
     import numpy as np
     dtype = np.float16 if half else np.float32
     layouts, precisions = coremltools.colorlayout, coremltools.precision
-    src, *states = examples
-    inputs = [coremltools.ImageType('src', shape=src.shape, scale=1 / 255, color_layout=layouts.RGB),
-              *(coremltools.TensorType(name, shape=state.shape, dtype=dtype)
-                for name, state in zip(NAMES_IN[1:5], states, strict=True))]
-    outputs = [coremltools.ImageType('fgr', color_layout=layouts.RGB),
-               coremltools.ImageType('pha', color_layout=layouts.GRAYSCALE),
-               *(coremltools.TensorType(name, dtype=dtype) for name in NAMES_OUT[2:])]
+    layout = {name: layouts.RGB if channels == 3 else layouts.GRAYSCALE for name, channels in CHANNELS.items()}
+    shapes = {name: example.shape for name, example in zip(interface.frame_names, examples, strict=True)}
+    inputs = [*(coremltools.ImageType(name, shape=shapes[name], scale=1 / 255, color_layout=layout[name])
+                for name in interface.inputs),
+              *(coremltools.TensorType(name, shape=shapes[name], dtype=dtype) for name in interface.states_in)]
+    outputs = [*(coremltools.ImageType(name, color_layout=layout[name]) for name in interface.outputs),
+               *(coremltools.TensorType(name, dtype=dtype) for name in interface.states_out)]
     return coremltools.convert(traced, source='pytorch', inputs=inputs, outputs=outputs, convert_to='mlprogram',
                                compute_precision=in_half(coremltools) if half else precisions.FLOAT32,
                                minimum_deployment_target=coremltools.target.iOS16, skip_model_load=True)

@@ -1,6 +1,5 @@
 """A CoreML file, run by CoreML (macOS)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from video.exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork
+from engine.base import ExportedNetwork, match_interface
+from model.interface import CHANNELS
 
 
 class CoreMLNetwork(ExportedNetwork):
@@ -22,19 +22,32 @@ class CoreMLNetwork(ExportedNetwork):
     def __init__(self, path: Path, model):
         spec = model.get_spec()
         self._model = model
-        self._zeros = {port.name: zeros(port.type.multiArrayType) for port in spec.description.input[1:]}
-        image = spec.description.input[0].type.imageType
-        super().__init__(f'{path.name}, CoreML', (image.width, image.height),
-                         float(model.user_defined_metadata['downsample_ratio']))
+        ports = spec.description.input
+        interface = match_interface(path, [port.name for port in ports],
+                                    [port.name for port in spec.description.output])
+        self._zeros = [zeros(port.type.multiArrayType) for port in ports if port.name in interface.states_in]
+        image = ports[0].type.imageType
+        super().__init__(f'{path.name}, CoreML', interface, (image.width, image.height),
+                         float(model.user_defined_metadata.get('downsample_ratio', 1)))
 
-    def run_frame(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> list:
-        pixels = src[0].mul(255).round().byte().permute(1, 2, 0).numpy()
-        states = self._zeros if rec is None else dict(zip(NAMES_IN[1:5], rec, strict=True))
-        answer = self._model.predict({'src': Image.fromarray(pixels), **states})
-        fgr, pha = [np.asarray(answer[name].convert(mode), np.float32) / 255
-                    for name, mode in (('fgr', 'RGB'), ('pha', 'L'))]
-        return [torch.from_numpy(fgr).permute(2, 0, 1)[None], torch.from_numpy(pha)[None, None],
-                *(answer[name] for name in NAMES_OUT[2:])]
+    def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        feed = {name: Image.fromarray(to_pixels(picture)) for name, picture in pictures.items()}
+        feed |= zip(self.interface.states_in, rec or self._zeros, strict=True)
+        answer = self._model.predict(feed)
+        return [*(from_image(answer[name], CHANNELS[name]) for name in self.interface.outputs),
+                *(answer[name] for name in self.interface.states_out)]
+
+
+def to_pixels(picture: Tensor) -> np.ndarray:
+    """(1, 3, H, W) -> (H, W, 3) uint8; (1, 1, H, W) -> (H, W)."""
+    pixels = picture[0].mul(255).round().byte().permute(1, 2, 0).numpy()
+    return pixels if pixels.shape[2] == 3 else pixels[..., 0]
+
+
+def from_image(image: Image.Image, channels: int) -> Tensor:
+    """-> (1, C, H, W) in [0, 1]."""
+    pixels = np.asarray(image.convert('RGB' if channels == 3 else 'L'), np.float32) / 255
+    return torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1)[None]
 
 
 def zeros(kind) -> np.ndarray:

@@ -10,7 +10,7 @@ Modules are imported when their format is asked for, so that each may need packa
                                     with; path: a temporary name with the right suffix in the final folder; options:
                                     `ExportOptions`. Raises ValueError for what cannot be (one line, what to do) and
                                     RuntimeError with the install line when a package is missing.
-    open(path)                      the file as an `ExportedNetwork` (video/exported_network.py): called
+    open(path)                      the file as an `ExportedNetwork` (engine/base.py): called
                                     `fgr, pha, *rec = net(src, *rec, downsample_ratio)` like the network itself, in the
                                     runtime that its users have; verification, convert_video and the benchmark use it
 

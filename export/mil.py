@@ -4,18 +4,15 @@ It reads the saved program, weights and all, and evaluates one operation after t
 them. So it finds what goes wrong in the conversion; what CoreML itself does on a device only a device can show.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from video.exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork
+from engine.base import ExportedNetwork, match_interface
 
 from .mil_operations import MIL_OPERATIONS
-
-STATES_IN = NAMES_IN[1:5]
 
 
 class MilNetwork(ExportedNetwork):
@@ -34,15 +31,17 @@ class MilNetwork(ExportedNetwork):
         self._function = load(spec, spec.specificationVersion, model.weights_dir).functions['main']
         self._last_use = self._check(path)
         image = spec.description.input[0].type.imageType
-        super().__init__(f'PyTorch, from the operations in {path.name} (CoreML itself runs on macOS only)',
-                         (image.width, image.height), float(model.user_defined_metadata['downsample_ratio']))
+        interface = match_interface(path, self._function.inputs, [var.name for var in self._function.outputs])
+        super().__init__(f'PyTorch, from the operations in {path.name} (CoreML itself runs on macOS only)', interface,
+                         (image.width, image.height), float(model.user_defined_metadata.get('downsample_ratio', 1)))
 
-    def run_frame(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> list:
-        shapes = {name: tuple(var.shape) for name, var in self._function.inputs.items()}
-        rec = rec or [torch.zeros(shapes[name]) for name in STATES_IN]
-        answer = self.evaluate({'src': src * 255, **dict(zip(STATES_IN, rec, strict=True))})
-        fgr, pha, *rec = [answer[name] for name in NAMES_OUT]
-        return [fgr.float() / 255, pha.float() / 255, *rec]
+    def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        names = self.interface.states_in
+        rec = rec or [torch.zeros(tuple(self._function.inputs[name].shape)) for name in names]
+        answer = self.evaluate({name: picture * 255 for name, picture in pictures.items()}
+                               | dict(zip(names, rec, strict=True)))
+        return [*(answer[name].float() / 255 for name in self.interface.outputs),
+                *(answer[name] for name in self.interface.states_out)]
 
     def evaluate(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Inputs by name -> outputs by name."""

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
+from engine.base import ExportedNetwork
+from engine.runtimes.onnx import OnnxNetwork, require
 from model import MattingNetwork
+from model.interface import Interface
 from model.ss2d import SS2D
-from video.exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork
-from video.onnx_network import OnnxNetwork, require
 
 from .onnx_folding import fold_sizes
 from .onnx_nodes import DOMAIN, ScanRecurrence, expand_recurrences
@@ -60,9 +61,8 @@ def write_float(network: MattingNetwork, path: Path, options: ExportOptions) -> 
 
 def facts(network: MattingNetwork, options: ExportOptions) -> dict[str, str]:
     """What a file says about itself."""
-    known = {'variant': network.variant, 'refiner': network.refiner_name, 'precision': options.precision,
-             'inference_size': str(network.inference_size)}
-    return known | ({'downsample_ratio': repr(options.ratio)} if options.static else {})
+    fixed = {'downsample_ratio': repr(options.ratio)} if options.static and network.interface.takes_ratio else {}
+    return network.facts() | {'precision': options.precision} | fixed
 
 
 def trace(network: MattingNetwork, path: Path, options: ExportOptions,
@@ -70,16 +70,18 @@ def trace(network: MattingNetwork, path: Path, options: ExportOptions,
     """Write the graph, in the dtype of the network. recurrence: see `tracing.make_traceable`."""
     require('onnx')
     dtype = next(network.parameters()).dtype
-    if options.static:
-        module, names, axes = StaticFrame(network, options.ratio, recurrence), NAMES_IN[:5], {}
-        examples = module.examples(options.size, dtype)
+    interface = network.interface
+    axes = {} if options.static else dynamic_axes(interface)
+    if options.static or not interface.takes_ratio:
+        module, names = StaticFrame(network, options.ratio, recurrence), interface.frame_names
+        examples = module.examples(options.size if options.static else EXAMPLE_SIZE, dtype)
     else:
-        module, names, axes = DynamicFrame(network, recurrence), NAMES_IN, dynamic_axes()
+        module, names = DynamicFrame(network, recurrence), interface.names_in
         examples = module.examples(EXAMPLE_SIZE, EXAMPLE_RATIO, dtype)
     with warnings.catch_warnings(), torch.no_grad():
         # the exporter is deprecated; tracing warns of Python checks on sizes, none of which chooses what is computed
         warnings.simplefilter('ignore')
-        torch.onnx.export(module, examples, str(path), input_names=list(names), output_names=list(NAMES_OUT),
+        torch.onnx.export(module, examples, str(path), input_names=list(names), output_names=list(interface.names_out),
                           dynamic_axes=axes, opset_version=OPSET, dynamo=False,
                           custom_opsets={DOMAIN: 1} if has_scans(network) else None)
 
@@ -88,11 +90,11 @@ def has_scans(network: MattingNetwork) -> bool:
     return any(isinstance(module, SS2D) for module in network.modules())
 
 
-def dynamic_axes() -> dict[str, dict[int, str]]:
-    axes = {name: {0: 'batch', 2: 'height', 3: 'width'} for name in ('src', 'fgr', 'pha')}
-    for index in range(1, 5):
-        axes[f'r{index}i'] = {axis: f'r{index}i_{axis}' for axis in range(4)}
-        axes[f'r{index}o'] = {0: 'batch', 2: f'r{index}o_height', 3: f'r{index}o_width'}
+def dynamic_axes(interface: Interface) -> dict[str, dict[int, str]]:
+    axes = {name: {0: 'batch', 2: 'height', 3: 'width'} for name in (*interface.inputs, *interface.outputs)}
+    for before, after in zip(interface.states_in, interface.states_out):
+        axes[before] = {axis: f'{before}_{axis}' for axis in range(4)}
+        axes[after] = {0: 'batch', 2: f'{after}_height', 3: f'{after}_width'}
     return axes
 
 

@@ -45,7 +45,7 @@ class ScanRecurrence(torch.autograd.Function):
     def symbolic(g, a, b, dim, reverse):
         # the exporter writes no Scan with its body, so a node of ours holds the place
         outputs = g.op(f'{DOMAIN}::Recurrence', a, b, dim_i=dim, reverse_i=int(reverse), outputs=2)
-        kind = a.type() if a.type().sizes() is not None else a.type().with_sizes([None] * 4)
+        kind = a.type() if a.type().sizes() is not None else a.type().with_sizes([None, None, None, None])
         return tuple(output.setType(kind) for output in outputs)
 
 

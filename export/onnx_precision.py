@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from video.matter import to_device
-from video.onnx_network import OnnxNetwork, require
+from engine.frames import stand_ins, to_device
+from engine.runtimes.onnx import OnnxNetwork, require
 
 from .options import ExportOptions
 
@@ -54,10 +54,9 @@ def feeds(network: OnnxNetwork, frames: list[np.ndarray], options: ExportOptions
     """Inputs of the graph for every frame, with the states that the frame before left."""
     rec = None
     for frame in frames:
-        src = to_device(frame, torch.device('cpu'))[None]
-        feed = network.feed(src, rec, options.ratio)
-        yield feed
-        rec = network.run_frame(src, rec, options.ratio)[2:]
+        pictures = stand_ins(network.interface, to_device(frame, torch.device('cpu'))[None])
+        yield network.feed(pictures, rec, options.ratio)
+        rec = network.interface.split(network.run_frame(pictures, rec, options.ratio))[1] or None
 
 
 def quantise(source: Path, target: Path, options: ExportOptions) -> int:

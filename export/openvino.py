@@ -3,10 +3,9 @@
 import tempfile
 from pathlib import Path
 
+from engine.base import ExportedNetwork
+from engine.runtimes.openvino import OpenVINOFile, require_openvino
 from model import MattingNetwork
-from video.exported_network import NAMES_IN, NAMES_OUT, ExportedNetwork
-from video.openvino_file import OpenVINOFile
-from video.openvino_network import require_openvino
 
 from . import onnx
 from .options import ExportOptions
@@ -25,7 +24,9 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
         source = Path(folder) / 'network.onnx'
         onnx.write_float(network, source, options)
         model = openvino.convert_model(source)
-    for port, name in zip([*model.inputs, *model.outputs], [*NAMES_IN[:len(model.inputs)], *NAMES_OUT], strict=True):
+    interface = network.interface
+    names = [*interface.names_in[:len(model.inputs)], *interface.names_out]
+    for port, name in zip([*model.inputs, *model.outputs], names, strict=True):
         assert name in port.get_names(), f'{name} is not {port}'
     facts = onnx.facts(network, options)
     for key, value in facts.items():

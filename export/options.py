@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from video.matter import INFERENCE_SIZE, auto_ratio
+from engine.sizes import auto_ratio
+from model.interface import INFERENCE_SIZE
 
 PRECISIONS = ('fp32', 'fp16', 'int8')
 SHAPES = ('dynamic', 'static')

@@ -5,8 +5,8 @@ fp16 stores weights in half precision, half the download; the page computes in s
 
 from pathlib import Path
 
+from engine.base import ExportedNetwork
 from model import MattingNetwork
-from video.exported_network import ExportedNetwork
 
 from .child_network import ChildNetwork, start_node
 from .options import ExportOptions

@@ -6,8 +6,8 @@ precision.
 
 from pathlib import Path
 
+from engine.base import ExportedNetwork
 from model import MattingNetwork
-from video.exported_network import ExportedNetwork
 
 from .child_network import ChildNetwork, start_tensorflow
 from .options import ExportOptions

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
+from engine.base import ExportedNetwork
+from engine.runtimes.torch_export import TorchExportNetwork
 from model import MattingNetwork
-from video.exported_network import ExportedNetwork
-from video.torch_export_network import TorchExportNetwork
 
 from .options import ExportOptions
 from .tracing import StaticFrame
@@ -26,7 +26,8 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')       # of deprecations inside torch
         program = torch.export.export(module, module.examples(options.size, dtype), strict=False)
-    torch.export.save(program, str(path), extra_files={'downsample_ratio': repr(options.ratio)})
+    torch.export.save(program, str(path), extra_files={
+        'downsample_ratio': repr(options.ratio), **network.facts()})
 
 
 def open(path: Path) -> ExportedNetwork:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
+from engine.base import ExportedNetwork
+from engine.runtimes.torchscript import TorchScriptNetwork
 from model import MattingNetwork
-from video.exported_network import ExportedNetwork
-from video.torchscript_network import TorchScriptNetwork
 
 from .options import ExportOptions
 from .verify import FP32, Limit
@@ -26,7 +26,7 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
         warnings.filterwarnings('ignore', message='.*torch.jit.*')      # deprecated, and still what libtorch reads
         frozen = torch.jit.freeze(torch.jit.script(network.eval()))
         torch.jit.save(frozen, str(path), _extra_files={
-            'precision': options.precision, 'inference_size': str(network.inference_size)})
+            'precision': options.precision, **network.facts()})
 
 
 def open(path: Path) -> ExportedNetwork:

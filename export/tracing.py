@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from model import MattingNetwork
 from model.decoder import ConvGRU
 from model.guided_filter import apply_coefficients
+from model.interface import CHANNELS, Interface
 from model.ss2d import SS2D
 
 from .onnx_nodes import ResizeByRatio
@@ -66,16 +67,16 @@ class StaticFrame(nn.Module):
         self.network, self.downsample_ratio = make_traceable(network, recurrence), float(downsample_ratio)
         self.eval()
 
-    def forward(self, src: Tensor, r1: Tensor, r2: Tensor, r3: Tensor, r4: Tensor) -> tuple[Tensor, ...]:
-        """src (B, 3, H, W) and full-size states -> fgr, pha, r1, r2, r3, r4."""
-        return tuple(self.network(src, r1, r2, r3, r4, self.downsample_ratio))
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Pictures (B, C, H, W) and full-size states -> outputs and states, see `model.interface`."""
+        ratio = [self.downsample_ratio] if self.network.interface.takes_ratio else []
+        return tuple(self.network(*tensors, *ratio))
 
     def examples(self, size: tuple[int, int], dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
         """Inputs for frames of (width, height): grey, and zero states of the size that the network answers."""
-        src = torch.full((1, 3, size[1], size[0]), 0.5, dtype=dtype)
-        start = [torch.zeros(1, 1, 1, 1, dtype=dtype)] * 4
+        pictures, start = first_inputs(self.network.interface, size, dtype)
         with torch.no_grad():
-            return (src, *map(torch.zeros_like, self(src, *start)[2:]))
+            return (*pictures, *map(torch.zeros_like, self.network.interface.split(self(*pictures, *start))[1]))
 
 
 class DynamicFrame(nn.Module):
@@ -110,5 +111,11 @@ class DynamicFrame(nn.Module):
 
     def examples(self, size: tuple[int, int], ratio: float, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
         """Inputs for a first frame of (width, height)."""
-        src = torch.full((1, 3, size[1], size[0]), 0.5, dtype=dtype)
-        return (src, *[torch.zeros(1, 1, 1, 1, dtype=dtype)] * 4, torch.tensor([ratio]))
+        pictures, start = first_inputs(self.network.interface, size, dtype)
+        return (*pictures, *start, torch.tensor([ratio]))
+
+
+def first_inputs(interface: Interface, size: tuple[int, int], dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
+    """Grey pictures of (width, height), and a single zero for every state."""
+    return ([torch.full((1, CHANNELS[name], size[1], size[0]), 0.5, dtype=dtype) for name in interface.inputs],
+            [torch.zeros(1, 1, 1, 1, dtype=dtype) for _ in interface.states])

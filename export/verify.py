@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from engine.frames import stand_ins, to_device
 from model import MattingNetwork
-from video.matter import to_device
+from model.interface import interface_of
 
 FRAMES = 8       # recurrent: every frame sees the states of the one before, of its own side
 
@@ -60,12 +61,15 @@ def fit_frames(frames: Sequence[np.ndarray], size: tuple[int, int]) -> list[np.n
 
 @torch.inference_mode()
 def run_clip(network: nn.Module, frames: Sequence[np.ndarray], ratio: float) -> list[Tensor]:
-    """Every frame in order, states carried: (4, H, W) float32 foreground and alpha of each."""
-    rec, outputs = [None] * 4, []
+    """Every frame in order, states carried: (4, H, W) float32 foreground, where there is one, and alpha of each."""
+    interface, answers = interface_of(network), []
+    rec = interface.first_states()
     for frame in frames:
-        fgr, pha, *rec = network(to_device(frame, torch.device('cpu'))[None], *rec, ratio)
-        outputs.append(torch.cat([fgr, pha], dim=1)[0].float())
-    return outputs
+        pictures = stand_ins(interface, to_device(frame, torch.device('cpu'))[None])
+        answer = network(*pictures.values(), *rec, *([ratio] if interface.takes_ratio else []))
+        outputs, rec = interface.split(answer)
+        answers.append(torch.cat([outputs[name] for name in ('fgr', 'pha') if name in outputs], dim=1)[0].float())
+    return answers
 
 
 def compare(network: nn.Module, exported: nn.Module, frames: Sequence[np.ndarray], ratio: float) -> Difference:
@@ -81,5 +85,5 @@ def compare(network: nn.Module, exported: nn.Module, frames: Sequence[np.ndarray
         if not b.isfinite().all():
             raise ValueError(f'frame {index} of the exported file has values that are not finite numbers')
     differences = torch.stack([(a - b).abs() for a, b in zip(expected, got, strict=True)])
-    alpha = torch.stack(expected)[:, 3]
+    alpha = torch.stack(expected)[:, -1]
     return Difference(float(differences.max()), float(differences.mean()), float(alpha.max() - alpha.min()))

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.matter import Matter
 from files import check_apart
 from video.background import FITS, LOOPS
 from video.batch import (
@@ -18,7 +19,6 @@ from video.batch import (
     write_json,
 )
 from video.formats import CODECS
-from video.matter import Matter
 from video.outputs import EncodingOptions, plan_outputs, read_files, resized
 
 from .backgrounds import BUILT_IN, BackgroundCycle

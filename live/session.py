@@ -11,9 +11,9 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from engine.matter import Matter
 from video.batch import EXPECTED_ERRORS, one_line
 from video.images import resize_pixels
-from video.matter import Matter
 from video.render import Renderer
 
 from .backgrounds import BackgroundCycle

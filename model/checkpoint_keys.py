@@ -25,6 +25,16 @@ class NetworkForm(NamedTuple):
         model = MattingNetwork(self.variant, self.refiner)
         return reparameterize_model(model) if self.merged else model
 
+    def with_refiner(self, refiner: str) -> 'NetworkForm':
+        """The fast guided filter has no weights, so it may replace a trained refiner.
+
+        Raises:
+            ValueError: another refiner.
+        """
+        if refiner not in (self.refiner, 'fast_guided_filter'):
+            raise ValueError(f'has no weights for the {refiner}')
+        return self._replace(refiner=refiner)
+
 
 def infer_network(state: Mapping[str, Tensor]) -> NetworkForm | None:
     """The form whose names and shapes are exactly those of `state`, or None."""

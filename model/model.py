@@ -12,11 +12,11 @@ from torch.nn import functional as F
 from .deep_guided_filter import DeepGuidedFilterRefiner
 from .encoder_registry import ENCODERS
 from .fast_guided_filter import FastGuidedFilterRefiner
+from .interface import INFERENCE_SIZE, MATTING
 from .lraspp import LRASPP
 from .reparameterize import is_merged
 from .time_axis import fold_time, unfold_time
 
-INFERENCE_SIZE = 512     # [px] long side inside the network that RVM's rule for the ratio aims at
 REFINERS: dict[str, Callable[[int], nn.Module]] = {
     'deep_guided_filter': DeepGuidedFilterRefiner,
     'fast_guided_filter': FastGuidedFilterRefiner,
@@ -51,6 +51,8 @@ class MattingNetwork(nn.Module):
         ValueError: for an unknown variant or refiner; the message lists the known ones. Also for ImageNet weights of
             another size; the message lists the first mismatching tensors.
     """
+
+    interface = MATTING
 
     def __init__(self, variant: str = 'mobilenetv3', refiner: str = 'deep_guided_filter',
                  pretrained_backbone: bool | str | Path = False):
@@ -114,6 +116,11 @@ class MattingNetwork(nn.Module):
         hid, r1, r2, r3, r4 = self.hidden(base_src, r1, r2, r3, r4)
         fgr, pha = self.project_mat(hid).split([3, 1], dim=-3)
         return [self.refiner.coefficients(base_src, fgr, pha, hid), r1, r2, r3, r4]
+
+    def facts(self) -> dict[str, str]:
+        """What files of this network say about it."""
+        return {'family': 'matting', 'variant': self.variant, 'refiner': self.refiner_name,
+                'form': 'merged' if is_merged(self) else 'train', 'inference_size': str(self.inference_size)}
 
     def describe(self) -> str:
         """One line for logs: what was built, in which form, and what the encoder adds about itself."""

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from files import whole_file
 
-from .checkpoint_keys import NetworkForm, infer_network
 from .downloads import download_once
-from .encoder_registry import ENCODERS
-from .model import INFERENCE_SIZE, REFINERS, MattingNetwork
-from .reparameterize import is_merged
+from .families import build_network, check_variant, nearest, recognise
+from .interface import INFERENCE_SIZE
+from .model import REFINERS
 from .state_dicts import load_strictly, read_state
 
 DEFAULT_WEIGHTS = Path(__file__).parent / 'weights' / 'mobilenetv3_default.safetensors'
@@ -63,8 +63,8 @@ def resolve_checkpoint(checkpoint: str | Path, progress: bool = True) -> Path:
 
 
 def load_network(checkpoint: str | Path = 'default', variant: str | None = None, refiner: str | None = None,
-                 progress: bool = True) -> MattingNetwork:
-    """Build the network that a checkpoint belongs to and load it, every key accounted for.
+                 progress: bool = True) -> nn.Module:
+    """Build the network, of whatever family, that a checkpoint belongs to and load it, every key accounted for.
 
     Args:
         checkpoint: as in `resolve_checkpoint`.
@@ -76,28 +76,29 @@ def load_network(checkpoint: str | Path = 'default', variant: str | None = None,
     Raises:
         ValueError: the checkpoint belongs to another network; the message names what differs.
     """
-    if variant is not None and variant not in ENCODERS:
-        raise ValueError(f'variant must be one of {", ".join(ENCODERS)}, got {variant!r}')
+    check_variant(variant)
     if refiner is not None and refiner not in REFINERS:
         raise ValueError(f'refiner must be one of {", ".join(REFINERS)}, got {refiner!r}')
     path = resolve_checkpoint(checkpoint, progress)
     state, metadata = read_state(path)
     if metadata.get('note'):
         print(f'{path.name}: {metadata["note"]}', file=sys.stderr)
-    found = infer_network(state)
-    if found is None:
-        model = MattingNetwork(variant or 'mobilenetv3', refiner or 'deep_guided_filter')
-        load_strictly(model, state, f'checkpoint {path}')
-    if variant not in (None, found.variant):
-        raise ValueError(f'checkpoint {path} is a {found.variant} network, asked for {variant}: '
+    form = recognise(state)
+    if form is None:
+        load_strictly(build_network(variant) if variant else nearest(state), state, f'checkpoint {path}')
+    if variant not in (None, form.variant):
+        raise ValueError(f'checkpoint {path} is a {form.variant} network, asked for {variant}: '
                          'leave the variant out or name another checkpoint')
-    if refiner not in (None, found.refiner):
-        if refiner != 'fast_guided_filter':
-            raise ValueError(f'checkpoint {path} has no weights for the {refiner}: leave the refiner out')
-        dropped = [name for name in state if name.startswith('refiner.')]
-        print(f'{path.name}: fast_guided_filter replaces the trained refiner; not loaded: {", ".join(dropped)}')
-        state = {name: tensor for name, tensor in state.items() if name not in dropped}
-    model = NetworkForm(found.variant, refiner or found.refiner, found.merged).build()
+    if refiner is not None:
+        try:
+            changed = form.with_refiner(refiner)
+        except ValueError as error:
+            raise ValueError(f'checkpoint {path} {error}: leave the refiner out') from None
+        dropped = [name for name in state if name.startswith('refiner.')] if changed != form else []
+        if dropped:
+            print(f'{path.name}: {refiner} replaces the trained refiner; not loaded: {", ".join(dropped)}')
+        form, state = changed, {name: tensor for name, tensor in state.items() if name not in dropped}
+    model = form.build()
     load_strictly(model, state, f'checkpoint {path}')
     model.inference_size = read_inference_size(metadata, path)
     return model.eval()
@@ -111,8 +112,8 @@ def read_inference_size(metadata: dict[str, str], path: Path) -> int:
     return int(text)
 
 
-def save_network(model: MattingNetwork, path: str | Path, note: str = '', overwrite: bool = True) -> None:
-    """Write a checkpoint that `load_network` reads: .safetensors (with variant, refiner and form as metadata) or .pth.
+def save_network(model: nn.Module, path: str | Path, note: str = '', overwrite: bool = True) -> None:
+    """Write a checkpoint that `load_network` reads: .safetensors (with `model.facts()` as metadata) or .pth.
 
     The file appears under its name only when it is complete. An `inference_size` of its own is kept in .safetensors.
 
@@ -128,9 +129,7 @@ def save_network(model: MattingNetwork, path: str | Path, note: str = '', overwr
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with whole_file(path, overwrite) as partial:
         if path.suffix == '.safetensors':
-            metadata = {'format': 'pt', 'variant': model.variant, 'refiner': model.refiner_name,
-                        'form': 'merged' if is_merged(model) else 'train',
-                        'inference_size': str(model.inference_size)}
-            save_file(state, partial, metadata | ({'note': ' '.join(note.split())} if note else {}))
+            metadata = {'format': 'pt'} | model.facts() | ({'note': ' '.join(note.split())} if note else {})
+            save_file(state, partial, metadata)
         else:
             torch.save(state, partial)

@@ -12,12 +12,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from engine.device import PRECISIONS, choose_device, choose_precision
+from engine.runtimes import RUNTIMES, is_exported, open_exported
+from engine.sizes import MIN_INFERENCE_SIZE, PRESETS
 from files import whole_file
 
 from .conversion import ConversionReport
-from .exported import RUNTIMES, is_exported, open_exported
 from .formats import VIDEO_SUFFIXES, is_image_path
-from .matter import MIN_INFERENCE_SIZE, PRECISIONS, PRESETS, choose_device, choose_precision
 from .pipeline import StageError
 
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)     # StageError is a RuntimeError

@@ -4,6 +4,9 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.matter import Matter
+from engine.opening import open_engine
+from engine.sizes import choose_inference_size
 from files import check_apart
 
 from .background import FITS, LOOPS, parse_background
@@ -22,7 +25,6 @@ from .batch import (
 from .conversion import ConversionReport, open_reader
 from .formats import CODECS, is_image_path
 from .inputs import Input, default_output, expand_inputs, is_batch, output_path
-from .matter import Matter, choose_inference_size
 from .outputs import OUTPUT_TYPES, Output, read_files
 from .preview import write_preview
 
@@ -103,7 +105,7 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
         open_reader(clips[0].path)               # a bad input is known before weights are loaded
     model, device, dtype = open_network(args, load_network)
     if args.engine == 'openvino':
-        model = Matter(model, device=device, dtype=dtype, engine='openvino').network      # compiled once for all clips
+        model = open_engine(model, device, dtype, args.engine)      # compiled once for all clips
     if args.preview:
         write_preview(open_reader(clips[0].path), lambda ratio: Matter(model, ratio, device=device, dtype=dtype),
                       args.preview, choose_inference_size(model, settings['inference_size']))

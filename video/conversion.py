@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from engine.matter import Matter
+from engine.prediction import Prediction
+
 from .background import Background
 from .formats import is_image_path
 from .frame import Frame
 from .images import ImageSequenceReader, resize_pixels
-from .matter import Matter
 from .outputs import EncodingOptions, Output, OutputSet, resized
 from .pipeline import Pipeline
-from .prediction import DensePrediction, LinearPrediction
 from .reader import VideoReader
 from .render import Renderer
 
@@ -194,7 +195,7 @@ class Predicted:
     """A frame with what the network says about it."""
 
     frame: Frame
-    prediction: DensePrediction | LinearPrediction
+    prediction: Prediction
 
     @property
     def index(self) -> int:

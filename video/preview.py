@@ -7,9 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engine.matter import Matter
+from engine.sizes import auto_ratio
+
 from .conversion import Reader
 from .images import ImageFileWriter
-from .matter import Matter, auto_ratio
 from .render import Renderer
 
 MOMENTS = (0.15, 0.5, 0.85)       # of the clip's length

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.prediction import Prediction
+
 from .background import Background, ColorBackground
-from .prediction import DensePrediction, LinearPrediction
 
 KINDS = ('composition', 'rgba', 'alpha', 'foreground')
 STRIP_ELEMENTS = 1 << 16     # pixels per strip: a strip's planes together stay within a core's L2 cache
@@ -30,7 +31,7 @@ class Renderer:
         self.background, self.premultiply = background or ColorBackground(), premultiply
         self._composes = any(kind == 'composition' for kind, _ in self.wanted)
 
-    def __call__(self, prediction: DensePrediction | LinearPrediction, pixels: np.ndarray,
+    def __call__(self, prediction: Prediction, pixels: np.ndarray,
                  time: Fraction = Fraction(0)) -> dict[tuple[str, int], np.ndarray]:
         """Render one frame.
 
@@ -52,9 +53,10 @@ class Renderer:
         step = H if prediction.device.type != 'cpu' else max(1, STRIP_ELEMENTS // W)
         for start in range(0, H, step):
             stop = min(start + step, H)
-            fgr, pha = prediction.rows(start, stop)
+            rows = prediction.rows(start, stop)
             for (kind, depth), array in out.items():
-                planes = self._planes(kind, fgr, pha, bgr if bgr is None or bgr.size(1) == 1 else bgr[:, start:stop])
+                planes = self._planes(kind, rows['fgr'], rows['pha'],
+                                      bgr if bgr is None or bgr.size(1) == 1 else bgr[:, start:stop])
                 interleave(quantise(planes, depth), array[start:stop])
         return out
 

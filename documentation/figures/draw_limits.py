@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from demo.sample_clip import read_astronaut, scene
+from engine.matter import Matter
 from model.weights import load_network
-from video.matter import Matter
 from video.preview import label_strip, tile
 from video.render import Renderer
 

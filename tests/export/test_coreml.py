@@ -14,7 +14,7 @@ from export.mil_operations import MIL_OPERATIONS
 from export.options import ExportOptions
 from export.verify import compare
 from model import reparameterize_model
-from video.exported_network import NAMES_IN, NAMES_OUT
+from model.interface import MATTING
 
 from .networks import RATIO, SIZE, clip, filled_network
 from .test_matrix import VARIANTS
@@ -43,7 +43,7 @@ def test_description(exported, tools):
     width, height = SIZE
     inputs, outputs = ({port.name: port.type for port in ports}
                        for ports in (spec.description.input, spec.description.output))
-    assert list(inputs) == list(NAMES_IN[:5]) and list(outputs) == list(NAMES_OUT)
+    assert list(inputs) == list(MATTING.frame_names) and list(outputs) == list(MATTING.names_out)
     for port in (inputs['src'], outputs['fgr'], outputs['pha']):
         assert (port.imageType.width, port.imageType.height) == (width, height)
     kinds = type(inputs['src'].imageType).ColorSpace
@@ -51,7 +51,7 @@ def test_description(exported, tools):
     assert outputs['pha'].imageType.colorSpace == kinds.Value('GRAYSCALE')
     shapes = [list(state.shape) for state in filled_network()(torch.zeros(1, 3, height, width), None, None, None, None,
                                                               RATIO)[2:]]
-    for name, shape in zip(NAMES_IN[1:5], shapes, strict=True):
+    for name, shape in zip(MATTING.states_in, shapes, strict=True):
         assert list(inputs[name].multiArrayType.shape) == shape
         assert list(outputs[name.replace('i', 'o')].multiArrayType.shape) == shape
     assert spec.description.metadata.userDefined['downsample_ratio'] == str(RATIO)
@@ -74,7 +74,8 @@ class StandIn:
 
     def predict(self, given):
         src = torch.from_numpy(np.array(given['src'])).permute(2, 0, 1)[None].float()
-        answer = self.program.evaluate({'src': src} | {name: torch.from_numpy(given[name]) for name in NAMES_IN[1:5]})
+        states = {name: torch.from_numpy(given[name]) for name in MATTING.states_in}
+        answer = self.program.evaluate({'src': src} | states)
         answer = {name: tensor.numpy() for name, tensor in answer.items()}
         fgr, pha = (answer[name][0].transpose(1, 2, 0).round().astype(np.uint8) for name in ('fgr', 'pha'))
         return answer | {'fgr': Image.fromarray(fgr).convert('RGBA'), 'pha': Image.fromarray(pha[..., 0])}

@@ -7,8 +7,8 @@ from files import is_partial
 pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/onnx.txt')
 pytest.importorskip('openvino', reason='needs openvino: pip install -r requirements/openvino.txt')
 
+from engine.runtimes.openvino import OpenVINOFile
 from export.verify import compare
-from video.openvino_file import OpenVINOFile
 
 from .networks import RATIO, SIZE, clip, filled_network
 

@@ -11,7 +11,7 @@ from export.child import Child
 from export.options import ExportOptions
 from export.verify import compare, run_clip
 from model import reparameterize_model
-from video.exported_network import NAMES_IN, NAMES_OUT
+from model.interface import MATTING
 
 from .networks import RATIO, SIZE, clip, filled_network
 from .test_matrix import VARIANTS
@@ -75,8 +75,8 @@ def test_tfjs_folder(exported):
     width, height = SIZE
     shape = [int(dim['size']) for dim in model['signature']['inputs']['src']['tensorShape']['dim']]
     assert shape == [1, height, width, 3]
-    assert set(model['signature']['inputs']) == set(NAMES_IN[:5])
-    assert set(model['signature']['outputs']) == set(NAMES_OUT)
+    assert set(model['signature']['inputs']) == set(MATTING.frame_names)
+    assert set(model['signature']['outputs']) == set(MATTING.names_out)
     assert not any(node['op'].startswith('_') for node in model['modelTopology']['node'])
     manifest, = model['weightsManifest']
     numbers = sum(int(np.prod(weight['shape'])) for weight in manifest['weights'])

@@ -5,11 +5,11 @@ import time
 
 import torch
 
+from engine.matter import Matter
 from live.cameras import FileCamera
 from live.capture import Capture
 from tests.clips import BrightnessNetwork
 from video.frame import Frame, StreamInfo
-from video.matter import Matter
 
 
 class PatientCamera(FileCamera):

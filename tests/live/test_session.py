@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from engine.matter import Matter
 from inference import convert_video
 from live.backgrounds import BackgroundCycle
 from live.cameras import CameraError
@@ -21,7 +22,6 @@ from live.virtual_camera import VirtualCamera
 from tests.clips import BrightnessNetwork, picture, read_times, write_clip
 from tests.live.fakes import GatedMatter, ScriptedCamera, patient_capture
 from video.frame import StreamInfo
-from video.matter import Matter
 from video.outputs import EncodingOptions, plan_outputs
 from video.reader import VideoReader
 

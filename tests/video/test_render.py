@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from engine.prediction import DensePrediction, LinearPrediction, row_mix
 from model.guided_filter import apply_coefficients
 from tests.clips import picture, write_clip
 from video.background import BlurBackground, ColorBackground, MovingBackground, fit_image, parse_background
-from video.prediction import DensePrediction, LinearPrediction, row_mix
 from video.render import KINDS, Renderer
 
 RNG = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def test_linear_prediction_equals_the_reference_at_any_size(h, w, H, W, deep):
     step = max(1, H // 3)
     for start in range(0, H, step):
         stop = min(start + step, H)
-        strip_fgr, strip_pha = prediction.rows(start, stop)
+        strip_fgr, strip_pha = prediction.rows(start, stop).values()
         torch.testing.assert_close(strip_fgr, fgr[:, start:stop], atol=2e-5, rtol=1e-5)
         torch.testing.assert_close(strip_pha, pha[:, start:stop], atol=2e-5, rtol=1e-5)
 
@@ -56,7 +56,7 @@ def test_both_predictions_render_the_same_and_round(kind, depth):
     pixels = cv2.resize(RNG.integers(0, 256, (20, 12, 3), dtype=np.uint8), (W, H))
     coefficients = torch.randn(8, 50, 21) * 0.3
     linear = LinearPrediction(coefficients, pixels, torch.rand(3, 50, 21))
-    dense = DensePrediction(*reference(coefficients, pixels))
+    dense = DensePrediction(dict(zip(('fgr', 'pha'), reference(coefficients, pixels))), pixels.shape[:2])
     renderer = Renderer([(kind, depth)])
     a, b = (renderer(prediction, pixels)[kind, depth] for prediction in (linear, dense))
     assert a.dtype == (np.uint8 if depth == 8 else np.uint16) and a.shape == (H, W, b.shape[2])
@@ -65,7 +65,8 @@ def test_both_predictions_render_the_same_and_round(kind, depth):
 
 def dense(fgr_value: float, alphas: list[float]) -> tuple[DensePrediction, np.ndarray]:
     pha = torch.tensor(alphas)[None, None]
-    return DensePrediction(torch.full((3, 1, len(alphas)), fgr_value), pha), np.zeros((1, len(alphas), 3), np.uint8)
+    planes = {'fgr': torch.full((3, 1, len(alphas)), fgr_value), 'pha': pha}
+    return DensePrediction(planes, (1, len(alphas))), np.zeros((1, len(alphas), 3), np.uint8)
 
 
 def test_values_are_rounded_not_truncated():

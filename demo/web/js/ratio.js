@@ -1,4 +1,4 @@
-// Downsample ratio: how small the network sees a frame. The rule is the converter's (video/matter.py).
+// Downsample ratio: how small the network sees a frame. The rule is the converter's (engine/matter.py).
 
 const MIN_SHORT_SIDE = 192; // [px] kept by very wide or tall frames
 

@@ -1,13 +1,12 @@
 """A torch.export program (.pt2) as a network."""
 
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .exported_network import ExportedNetwork
+from ..base import ExportedNetwork, interface_named
 
 
 class TorchExportNetwork(ExportedNetwork):
@@ -25,20 +24,22 @@ class TorchExportNetwork(ExportedNetwork):
             raise ValueError(f'{path}: .pt2 files run on the device of their export, the CPU; got device {device}')
         if not zipfile.is_zipfile(path):
             raise ValueError(f'{path} is not a torch.export program: not a zip archive')
-        extra = {'downsample_ratio': ''}
+        extra = {'downsample_ratio': '', 'family': ''}
         try:
             program = torch.export.load(str(path), extra_files=extra)
         except (RuntimeError, ValueError, AssertionError, KeyError) as error:
             raise ValueError(f'{path} is not a torch.export program: {str(error).splitlines()[0]}') from error
-        inputs = [node.meta['val'] for node in program.graph.find_nodes(op='placeholder')][-5:]
-        self._shapes = [list(value.shape) for value in inputs[1:]]
-        self._dtype = inputs[0].dtype
-        super().__init__(f'{path.name}, torch.export', (inputs[0].shape[3], inputs[0].shape[2]),
-                         float(extra['downsample_ratio']))
+        interface = interface_named(extra['family'])
+        values = [node.meta['val'] for node in program.graph.find_nodes(op='placeholder')][-len(interface.frame_names):]
+        src, states = values[0], values[len(interface.inputs):]
+        self._dtype, self._shapes = src.dtype, [list(value.shape) for value in states]
+        super().__init__(f'{path.name}, torch.export', interface, (src.shape[3], src.shape[2]),
+                         float(extra['downsample_ratio']) if interface.takes_ratio else None)
         self.module = program.module()
 
-    def run_frame(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> list:
+    def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
         states = rec or [torch.zeros(shape, dtype=self._dtype) for shape in self._shapes]
         with torch.inference_mode():
-            fgr, pha, *rec = self.module(src.to(self._dtype), *states)
-        return [fgr.float(), pha.float(), *rec]
+            answer = self.module(*(picture.to(self._dtype) for picture in pictures.values()), *states)
+        outputs, rec = self.interface.split(answer)
+        return [*(picture.float() for picture in outputs.values()), *rec]

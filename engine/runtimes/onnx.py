@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .exported_network import INFERENCE_SIZE, NAMES_IN, NAMES_OUT, ExportedNetwork, check_interface, graph_ratio
+from ..base import INFERENCE_SIZE, ExportedNetwork, graph_ratio, match_interface
 
 INSTALL = 'ONNX files need the {} package: pip install -r requirements/onnx.txt'
 PROVIDERS = {'cuda': ['CUDAExecutionProvider'], 'cpu': ['CPUExecutionProvider'], 'mps': ['CoreMLExecutionProvider'],
@@ -49,44 +49,46 @@ class OnnxNetwork(ExportedNetwork):
             raise ValueError(f'{path}: onnxruntime cannot read this file: {str(error).splitlines()[0]}') from error
         self._runtime, self._session = runtime, session
         self._inputs = {value.name: value for value in session.get_inputs()}
-        check_interface(path, list(self._inputs), [value.name for value in session.get_outputs()])
+        interface = match_interface(path, self._inputs, [value.name for value in session.get_outputs()])
         H, W = self._inputs['src'].shape[2:]
         facts = session.get_modelmeta().custom_metadata_map
         ratio = facts.get('downsample_ratio')
-        super().__init__(f'{path.name}, onnxruntime {session.get_providers()[0]}',
+        super().__init__(f'{path.name}, onnxruntime {session.get_providers()[0]}', interface,
                          (W, H) if isinstance(H, int) and isinstance(W, int) else None,
                          float(ratio) if ratio else None, int(facts.get('inference_size', INFERENCE_SIZE)))
         self._float = np.float16 if self._inputs['src'].type == 'tensor(float16)' else np.float32
 
-    def feed(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> dict:
+    def feed(self, pictures: dict[str, Tensor], rec: Sequence | None, downsample_ratio: float) -> dict:
         """Inputs of the graph by name, for `run_frame`."""
-        feed = {'src': src.numpy().astype(self._float, copy=False)}
-        for name, state in zip(NAMES_IN[1:5], rec or [None] * 4, strict=True):
-            feed[name] = self._zero_state(name) if state is None else state
+        feed = {name: picture.numpy().astype(self._float, copy=False) for name, picture in pictures.items()}
+        names = self.interface.states_in
+        feed |= zip(names, rec or map(self._zero_state, names), strict=True)
         if 'downsample_ratio' in self._inputs:
-            feed['downsample_ratio'] = np.array([graph_ratio(downsample_ratio, *src.shape[2:])], np.float32)
+            feed['downsample_ratio'] = np.array([graph_ratio(downsample_ratio, *feed['src'].shape[2:])], np.float32)
         return feed
 
-    def run_frame(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> list:
-        fgr, pha, *rec = self._run(self.feed(src, rec, downsample_ratio))
-        return [torch.from_numpy(array.astype(np.float32, copy=False)) for array in (fgr, pha)] + rec
+    def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        outputs, rec = self.interface.split(self._run(self.feed(pictures, rec, downsample_ratio)))
+        return [torch.from_numpy(array.astype(np.float32, copy=False)) for array in outputs.values()] + rec
 
     def _run(self, feed: dict) -> list:
-        return self._session.run(list(NAMES_OUT), feed) if self._place[0] == 'cpu' else self.run_bound(feed)
+        if self._place[0] != 'cpu':
+            return self.run_bound(feed)
+        return self._session.run(list(self.interface.names_out), feed)
 
     def run_bound(self, feed: dict) -> list:
-        """fgr and pha as arrays; states stay where the runtime computes."""
+        """Pictures as arrays; states stay where the runtime computes."""
         binding = self._session.io_binding()
         for name, value in feed.items():
             if isinstance(value, np.ndarray):
                 binding.bind_cpu_input(name, value)
             else:
                 binding.bind_ortvalue_input(name, value)
-        for name in NAMES_OUT:
-            binding.bind_output(name, *(('cpu',) if name in ('fgr', 'pha') else self._place))
+        for name in self.interface.names_out:
+            binding.bind_output(name, *(('cpu',) if name in self.interface.outputs else self._place))
         self._session.run_with_iobinding(binding)
-        fgr, pha, *rec = binding.get_outputs()
-        return [fgr.numpy(), pha.numpy(), *rec]
+        outputs, rec = self.interface.split(binding.get_outputs())
+        return [*(value.numpy() for value in outputs.values()), *rec]
 
     def _zero_state(self, name: str) -> np.ndarray:
         """Full size where the file fixes it, else a single zero, which the graph repeats."""

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from .exported_network import ExportedNetwork
-from .onnx_network import OnnxNetwork
-from .openvino_file import OpenVINOFile
-from .torch_export_network import TorchExportNetwork
-from .torchscript_network import TorchScriptNetwork
+from ..base import ExportedNetwork
+from .onnx import OnnxNetwork
+from .openvino import OpenVINOFile
+from .torch_export import TorchExportNetwork
+from .torchscript import TorchScriptNetwork
 
 RUNTIMES: dict[str, Callable[..., ExportedNetwork]] = {
     '.onnx': OnnxNetwork, '.xml': OpenVINOFile, '.pt2': TorchExportNetwork,

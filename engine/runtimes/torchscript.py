@@ -1,14 +1,13 @@
 """A TorchScript file as a network."""
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .exported_network import INFERENCE_SIZE, ExportedNetwork
-from .matter import choose_device
+from ..base import INFERENCE_SIZE, ExportedNetwork, interface_named
+from ..device import choose_device
 
 
 class TorchScriptNetwork(ExportedNetwork):
@@ -22,20 +21,23 @@ class TorchScriptNetwork(ExportedNetwork):
 
     def __init__(self, path: str | Path, device: str | torch.device = 'auto'):
         self._device = choose_device(device)
-        extra = {'precision': '', 'inference_size': ''}
+        extra = {'precision': '', 'inference_size': '', 'family': ''}
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings('ignore', message='.*torch.jit.*')       # deprecated, and still libtorch's file
                 module = torch.jit.load(str(path), map_location=self._device, _extra_files=extra).eval()
         except RuntimeError as error:
             raise ValueError(f'{path} is not a TorchScript file: {str(error).splitlines()[0]}') from error
-        super().__init__(f'{Path(path).name}, TorchScript on {self._device}',
+        super().__init__(f'{Path(path).name}, TorchScript on {self._device}', interface_named(extra['family']),
                          inference_size=int(extra['inference_size'] or INFERENCE_SIZE))
         self.module = module
         half = extra['precision'] in ('fp16', b'fp16')
         self._dtype = torch.float16 if half else next((p.dtype for p in module.parameters()), torch.float32)
 
-    def run_frame(self, src: Tensor, rec: Sequence | None, downsample_ratio: float) -> list:
+    def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        interface = self.interface
+        ready = [picture.to(self._device, self._dtype) for picture in pictures.values()]
+        ratio = [downsample_ratio] if interface.takes_ratio else []
         with torch.inference_mode():
-            fgr, pha, *rec = self.module(src.to(self._device, self._dtype), *(rec or [None] * 4), downsample_ratio)
-        return [fgr.float().cpu(), pha.float().cpu(), *rec]
+            outputs, rec = interface.split(self.module(*ready, *(rec or interface.first_states()), *ratio))
+        return [*(picture.float().cpu() for picture in outputs.values()), *rec]

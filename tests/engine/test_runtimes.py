@@ -9,6 +9,9 @@ import torch
 pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/onnx.txt')
 pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements/onnx.txt')
 
+from engine.base import graph_ratio
+from engine.runtimes import open_exported
+from engine.runtimes.onnx import OnnxNetwork, choose_providers
 from evaluation.predict import load_model
 from export.formats import Format
 from export.options import ExportOptions
@@ -19,9 +22,6 @@ from model.weights import load_network
 from tests.clips import write_clip
 from tests.export.networks import RATIO, SIZE, clip, filled_network
 from video.command import main
-from video.exported import open_exported
-from video.exported_network import graph_ratio
-from video.onnx_network import OnnxNetwork, choose_providers
 
 
 def run(*flags: str) -> int:

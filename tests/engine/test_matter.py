@@ -9,17 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from engine.cuts import CutDetector
+from engine.device import choose_device, choose_precision, cpu_has_bfloat16
+from engine.matter import Matter
+from engine.runtimes.pytorch import fold_batch_norms
+from engine.sizes import auto_ratio, choose_inference_size
 from model import MattingNetwork
 from tests.clips import BrightnessNetwork, picture
-from video.matter import (
-    Matter,
-    auto_ratio,
-    choose_device,
-    choose_inference_size,
-    choose_precision,
-    cpu_has_bfloat16,
-    fold_batch_norms,
-)
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = [picture(index, 96, 64) for index in range(12)]
@@ -58,8 +54,8 @@ def test_step_equals_the_network(network, ratio):
 @pytest.mark.parametrize('ratio', [0.5, 1])
 def test_chunk_1_equals_chunk_12(network, ratio):
     one, twelve = Matter(network, ratio), Matter(network, ratio)
-    single = [one.predict([pixels])[0].rows(0, 64)[1] for pixels in CLIP]
-    together = [prediction.rows(0, 64)[1] for prediction in twelve.predict(CLIP)]
+    single = [one.predict([pixels])[0].rows(0, 64)['pha'] for pixels in CLIP]
+    together = [prediction.rows(0, 64)['pha'] for prediction in twelve.predict(CLIP)]
     torch.testing.assert_close(torch.stack(single), torch.stack(together), atol=1e-5, rtol=1e-4)
     for a, b in zip(one.rec, twelve.rec, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
@@ -105,14 +101,14 @@ def test_reset_on_cut(chunk):
     def alphas(reset):
         matter = Matter(BrightnessNetwork(0.9), 1, reset_on_cut=reset)
         groups = [frames[i:i + chunk] for i in range(0, len(frames), chunk)]
-        return [float(p.rows(0, 32)[1].mean()) for group in groups for p in matter.predict(group)]
+        return [float(p.rows(0, 32)['pha'].mean()) for group in groups for p in matter.predict(group)]
     assert alphas(True) == pytest.approx([0, 0, 0, 1, 1, 0])
     assert alphas(False)[3] == pytest.approx(0.1, abs=1e-6) and alphas(False)[5] > 0.1
 
 
 def test_slow_motion_is_no_cut():
-    matter = Matter(BrightnessNetwork(0.9), 1, reset_on_cut=True)
-    assert [matter._first_cut([pixels]) for pixels in CLIP] == [None] * 12
+    cuts = CutDetector()
+    assert [cuts.first_cut([pixels]) for pixels in CLIP] == [None] * 12
 
 
 def test_tensors_are_accepted(network):
@@ -149,7 +145,7 @@ SIGNAL_AFTER_TWO_ENGINES = """
 import gc, os, signal
 import numpy as np
 from model import MattingNetwork
-from video.matter import Matter
+from engine.matter import Matter
 matters = [Matter(MattingNetwork('mobilenetv3', 'fast_guided_filter'), 0.5, engine='openvino') for _ in range(2)]
 for matter in matters:
     matter.step(np.zeros((64, 64, 3), np.uint8))
@@ -183,7 +179,7 @@ def test_automatic_ratio_aims_at_the_size_that_the_weights_are_for(engine):
     assert Matter(network, engine=engine).ratio_for(1920, 1080) == 512 / 1920
     network.inference_size = 384
     assert Matter(network, engine=engine).internal_size(1920, 1080) == (384, 216)
-    started = Matter(network, engine=engine).network
+    started = Matter(network, engine=engine).engine
     assert Matter(started, engine=engine, device='cpu', dtype=torch.float32).internal_size(1920, 1080) == (384, 216)
     assert Matter(network, inference_size='full-body', engine=engine).internal_size(1920, 1080) == (576, 324)
     assert Matter(network, inference_size=640, engine=engine).internal_size(1920, 1080) == (640, 360)
@@ -235,4 +231,4 @@ def test_every_kind_of_encoder(variant):
             _, true_pha, *rec = network(src, *rec, 0.5)
         torch.testing.assert_close(prepared.step(pixels)[1], true_pha[0], atol=1e-3, rtol=1e-2)
         assert (quick.step(pixels)[1] - true_pha[0]).abs().mean() < 0.02
-    assert not any(getattr(block, 'merged', True) is False for block in prepared.network.modules())
+    assert not any(getattr(block, 'merged', True) is False for block in prepared.engine.modules())

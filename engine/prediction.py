@@ -11,26 +11,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .frames import planar
+
 
 class DensePrediction:
-    """Foreground and alpha as a network returned them.
+    """Pictures as a network returned them.
 
     Args:
-        fgr: (3, H, W) in [0, 1], any floating dtype, any device.
-        pha: (1, H, W), the same.
+        outputs: name -> (C, h, w) in [0, 1], any floating dtype, any device; `pha` among them.
+        size: (H, W) [px] of the frame; what a network answers smaller (err, ref) is enlarged.
     """
 
-    def __init__(self, fgr: Tensor, pha: Tensor):
-        self._fgr, self._pha = fgr.float(), pha.float()
-        self.height, self.device = fgr.size(-2), fgr.device
+    def __init__(self, outputs: dict[str, Tensor], size: tuple[int, int]):
+        self._planes = {name: _enlarge(output.float(), size) for name, output in outputs.items()}
+        self.height, self.device = size[0], self._planes['pha'].device
 
-    def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """fgr (3, R, W) and pha (1, R, W) of rows start..stop, float32 in [0, 1]."""
-        return self._fgr[:, start:stop], self._pha[:, start:stop]
+    def rows(self, start: int, stop: int) -> dict[str, Tensor]:
+        """(C, R, W) float32 in [0, 1] of rows start..stop, by name."""
+        return {name: planes[:, start:stop] for name, planes in self._planes.items()}
 
     def small_alpha(self) -> np.ndarray:
         """(h, w) float32 alpha, at any size."""
-        return self._pha[0].cpu().numpy()
+        return self._planes['pha'][0].cpu().numpy()
+
+
+def _enlarge(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    if planes.shape[-2:] == size:
+        return planes
+    return F.interpolate(planes[None], size, mode='bilinear', align_corners=False)[0]
 
 
 class LinearPrediction:
@@ -52,7 +60,7 @@ class LinearPrediction:
         self._wide = F.interpolate(coefficients[None], (coefficients.size(1), pixels.shape[1]), mode='bilinear')[0]
         self._scale = 1 / float(np.iinfo(pixels.dtype).max)
 
-    def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    def rows(self, start: int, stop: int) -> dict[str, Tensor]:
         """fgr (3, R, W) and pha (1, R, W) of rows start..stop, float32 in [0, 1]."""
         first, mix = row_mix(self._coefficients.size(1), self.height, start, stop)
         Ab = torch.matmul(mix, self._wide[:, first:first + mix.size(1)])                     # (8, R, W)
@@ -61,7 +69,7 @@ class LinearPrediction:
         # foreground = A * src + b + src, alpha = A * mean + b
         fgr = torch.addcmul(Ab[4:7].add_(src), Ab[:3], src).clamp_(0, 1)
         pha = torch.addcmul(Ab[7:], Ab[3:4], mean).clamp_(0, 1)
-        return fgr, pha
+        return {'fgr': fgr, 'pha': pha}
 
     def small_alpha(self) -> np.ndarray:
         """(h, w) float32 alpha, at any size."""
@@ -69,11 +77,7 @@ class LinearPrediction:
         return (self._coefficients[3] * mean + self._coefficients[7]).clamp(0, 1).numpy()
 
 
-def planar(pixels: np.ndarray) -> Tensor:
-    """(R, W, 3) uint8 or uint16 -> (3, R, W) float32, same values."""
-    if pixels.dtype == np.uint16:
-        pixels = pixels.astype(np.int32)
-    return torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
+Prediction = DensePrediction | LinearPrediction
 
 
 @lru_cache(maxsize=512)

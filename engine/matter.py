@@ -1,0 +1,131 @@
+"""One object that owns an engine, its recurrent states and its ratio: for people who write their own loop."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .base import Engine
+from .cuts import CutDetector
+from .frames import downsample, to_device
+from .opening import open_engine
+from .prediction import DensePrediction, LinearPrediction, Prediction
+from .sizes import auto_ratio, choose_inference_size
+
+
+class Matter:
+    """Mattes frame after frame.
+
+        matter = Matter(load_network('rvm_mobilenetv3'))
+        for frame in VideoReader('in.mp4'):
+            fgr, pha = matter.step(frame.pixels)
+
+    Args:
+        model: an `Engine`; or what `open_engine` makes one of with the last three arguments. It is not changed.
+        downsample_ratio: in (0, 1], or None for that of an exported file, or to choose it from each frame size.
+        inference_size: long side inside the network when the ratio is chosen: pixels, or a name in `PRESETS`.
+        reset_on_cut: forget the past when the scene changes.
+    Raises:
+        ValueError: a ratio outside (0, 1] or not that of an exported file, an unknown engine.
+        RuntimeError: the engine is not installed.
+    """
+
+    def __init__(self, model: nn.Module | Engine, downsample_ratio: float | None = None,
+                 inference_size: int | str = 'portrait', device: str | torch.device | None = None,
+                 dtype: torch.dtype | None = None, reset_on_cut: bool = False, engine: str = 'torch'):
+        if downsample_ratio is not None and not 0 < downsample_ratio <= 1:
+            raise ValueError(f'downsample_ratio must be in (0, 1], got {downsample_ratio}')
+        self.engine = open_engine(model, device, dtype, engine)
+        self.device, self.dtype, self.interface = self.engine.device, self.engine.dtype, self.engine.interface
+        self.ratio = downsample_ratio and self.engine.choose_ratio(downsample_ratio) or self.engine.downsample_ratio
+        self.inference_size = choose_inference_size(self.engine, inference_size)
+        self.rec: list[Tensor | None] = self.interface.first_states()
+        self._size, self._cuts = None, CutDetector() if reset_on_cut else None
+
+    def reset(self) -> None:
+        """Forget the past: the next frame is the first of a clip."""
+        self.rec = self.interface.first_states()
+
+    def ratio_for(self, width: int, height: int) -> float:
+        """The downsample ratio used for frames of this size [px]; 1 where the network takes none."""
+        if not self.interface.takes_ratio:
+            return 1.0
+        return self.ratio or auto_ratio(width, height, self.inference_size)
+
+    def check_size(self, width: int, height: int) -> None:
+        """
+        Raises:
+            ValueError: the network is an exported file for frames of another size [px].
+        """
+        self.engine.check_size(width, height)
+
+    def internal_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) [px] of what the network sees."""
+        ratio = self.ratio_for(width, height)
+        return int(width * ratio), int(height * ratio)
+
+    def step(self, pixels: np.ndarray | Tensor, **cues: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Matte the next frame.
+
+        Args:
+            pixels: (H, W, 3) uint8 or uint16 RGB array, or a (3, H, W) float tensor in [0, 1].
+            cues: what the network takes beside it, by name, as arrays of the same size.
+        Returns:
+            fgr (3, H, W) and pha (1, H, W), float32 in [0, 1], on the network's device.
+        """
+        if isinstance(pixels, Tensor):
+            pixels = (pixels.clamp(0, 1) * 65535).round().to(torch.int32).permute(1, 2, 0).cpu().numpy().astype('u2')
+        prediction = self.predict([pixels], **{name: [cue] for name, cue in cues.items()})[0]
+        planes = prediction.rows(0, prediction.height)
+        return planes['fgr'], planes['pha']
+
+    def predict(self, frames: Sequence[np.ndarray], **cues: Sequence[np.ndarray]) -> list[Prediction]:
+        """Matte the next frames, which all have one size, in one call of the network.
+
+        Args:
+            frames: (H, W, 3) uint8 or uint16 RGB arrays.
+            cues: what the network takes beside them, by name: as many arrays (H, W, C) as frames.
+        Raises:
+            ValueError: the ratio leaves no pixel of a frame; or cues that are not those that the network takes.
+        """
+        if tuple(cues) != self.interface.inputs[1:]:
+            raise ValueError(f'the network takes {", ".join(self.interface.inputs)}, got '
+                             f'{", ".join(["src", *cues])}')
+        H, W = frames[0].shape[:2]
+        if self._size != (W, H):
+            self.reset()
+            self._size = (W, H)
+        cut = self._cuts and self._cuts.first_cut(frames)
+        if cut is None:
+            return self.predict_together(frames, **cues)
+        head, tail = [{name: cue[part] for name, cue in cues.items()} for part in (slice(cut), slice(cut, None))]
+        before = self.predict_together(frames[:cut], **head) if cut else []
+        self.reset()
+        return before + self.predict(frames[cut:], **tail)
+
+    @torch.inference_mode()
+    def predict_together(self, frames: Sequence[np.ndarray], **cues: Sequence[np.ndarray]) -> list[Prediction]:
+        """As `predict`, without looking at sizes and cuts."""
+        H, W = frames[0].shape[:2]
+        ratio = self.ratio_for(W, H)
+        if min(H, W) * ratio < 1:
+            raise ValueError(f'downsample_ratio {ratio} leaves no pixel of a {W}x{H} frame: use a larger ratio')
+        if self.device.type == 'cpu' and ratio < 1 and self.engine.coefficients is not None:
+            return [self._linear_prediction(frame, ratio) for frame in frames]
+        pictures = [torch.stack([to_device(frame, self.device) for frame in several]).to(self.dtype)
+                    for several in (frames, *cues.values())]
+        recurs = bool(self.interface.states)
+        answer = self.engine(*(picture[None] if recurs else picture for picture in pictures), *self.rec,
+                             *([ratio] if self.interface.takes_ratio else []))
+        outputs, self.rec = self.interface.split(answer)
+        outputs = {name: output[0] if recurs else output for name, output in outputs.items()}
+        return [DensePrediction({name: output[t] for name, output in outputs.items()}, (H, W))
+                for t in range(len(frames))]
+
+    def _linear_prediction(self, frame: np.ndarray, ratio: float) -> LinearPrediction:
+        """A CPU gains nothing from several frames at a time, and loses cache."""
+        small = downsample(frame, ratio)                                                     # (3, h, w)
+        src = small[None].to(self.dtype).contiguous(memory_format=torch.channels_last)
+        coefficients, *self.rec = self.engine.coefficients(src, *self.rec)
+        return LinearPrediction(coefficients[0].contiguous(), frame, small)

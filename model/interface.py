@@ -1,0 +1,75 @@
+"""What a network takes and gives, by name. Engines, exporters, the browser's model and the live loop read it.
+
+Every network here is called alike, pictures first, then states, then the ratio where it takes one:
+
+    [*outputs, *states] = network(*inputs, *states, downsample_ratio)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+INFERENCE_SIZE = 512     # [px] long side inside the network that RVM's rule for the ratio aims at
+CHANNELS = {'src': 3, 'bgr': 3, 'msk': 1, 'fgr': 3, 'pha': 1, 'err': 1, 'ref': 1}      # of pictures, by their word
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Names in order; those of states are followed by i and o in files, as in the published ONNX files.
+
+    Args:
+        inputs: pictures, `src` first. outputs: pictures, `pha` among them.
+        states: of the last frame; None before the first. A network without any takes frames in any order, as a batch.
+        takes_ratio: whether frames are downsampled inside, by a ratio that comes with them.
+    """
+
+    inputs: tuple[str, ...] = ('src',)
+    states: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ('fgr', 'pha')
+    takes_ratio: bool = False
+
+    @property
+    def states_in(self) -> tuple[str, ...]:
+        return tuple(f'{name}i' for name in self.states)
+
+    @property
+    def states_out(self) -> tuple[str, ...]:
+        return tuple(f'{name}o' for name in self.states)
+
+    @property
+    def frame_names(self) -> tuple[str, ...]:
+        """Of everything that goes into a file made for one size and ratio."""
+        return (*self.inputs, *self.states_in)
+
+    @property
+    def names_in(self) -> tuple[str, ...]:
+        """Of everything that goes into a file for any size and ratio."""
+        return (*self.frame_names, *(('downsample_ratio',) if self.takes_ratio else ()))
+
+    @property
+    def names_out(self) -> tuple[str, ...]:
+        return (*self.outputs, *self.states_out)
+
+    def first_states(self) -> list[None]:
+        """What a network is given before the first frame."""
+        return [None] * len(self.states)
+
+    def parse(self, arguments: Sequence) -> tuple[Sequence, list | None, float | None]:
+        """(inputs, states or None before the first frame, ratio or None) of a call, whose last arguments may lack."""
+        start, stop = len(self.inputs), len(self.inputs) + len(self.states)
+        states = list(arguments[start:stop])
+        return arguments[:start], (states if states and states[0] is not None else None), \
+            (arguments[stop] if len(arguments) > stop else None)
+
+    def split(self, answer: Sequence) -> tuple[dict, list]:
+        """What a network answered -> outputs by name, and states."""
+        return dict(zip(self.outputs, answer)), list(answer[len(self.outputs):])
+
+
+MATTING = Interface(states=('r1', 'r2', 'r3', 'r4'), takes_ratio=True)
+
+
+def interface_of(network: nn.Module) -> Interface:
+    """Its own; a network that names none, such as a scripted one, is called like RVM's."""
+    return getattr(network, 'interface', MATTING)
