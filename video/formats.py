@@ -21,11 +21,12 @@ class Codec:
     options: dict[str, str] = field(default_factory=dict)
     quality: str | None = None          # encoder option that --crf sets; None: lossless or fixed by the profile
     even: bool = False                  # width and height must be even (4:2:0 without cropping)
+    left_chroma: bool = False           # decoders say that 4:2:0 has it on the left luma sample, not between two
 
 
 CODECS: dict[str, Codec] = {
-    'h264': Codec('libx264', 'yuv420p', options={'preset': 'veryfast'}, quality='crf', even=True),
-    'hevc': Codec('libx265', 'yuv420p', deep='yuv420p10le', quality='crf', even=True,
+    'h264': Codec('libx264', 'yuv420p', options={'preset': 'veryfast'}, quality='crf', even=True, left_chroma=True),
+    'hevc': Codec('libx265', 'yuv420p', deep='yuv420p10le', quality='crf', even=True, left_chroma=True,
                   options={'preset': 'veryfast', 'x265-params': 'log-level=error'}),
     'av1': Codec('libsvtav1', 'yuv420p', deep='yuv420p10le', options={'preset': '8'}, quality='crf', even=True),
     'vp9': Codec('libvpx-vp9', 'yuv420p', 'yuva420p', quality='crf',
@@ -35,8 +36,8 @@ CODECS: dict[str, Codec] = {
     'ffv1': Codec('ffv1', 'bgr0', 'bgra', 'gbrp16le', 'gbrap16le', {'level': '3', 'slicecrc': '1'}),
     'qtrle': Codec('qtrle', 'rgb24', 'argb'),
     'png': Codec('png', 'rgb24', 'rgba', 'rgb48be', 'rgba64be'),
-    'h264_nvenc': Codec('h264_nvenc', 'yuv420p', quality='cq', even=True),
-    'hevc_nvenc': Codec('hevc_nvenc', 'yuv420p', quality='cq', even=True),
+    'h264_nvenc': Codec('h264_nvenc', 'yuv420p', quality='cq', even=True, left_chroma=True),
+    'hevc_nvenc': Codec('hevc_nvenc', 'yuv420p', quality='cq', even=True, left_chroma=True),
 }
 
 

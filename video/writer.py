@@ -13,6 +13,7 @@ from av.video.reformatter import VideoReformatter
 from files import WholeFile
 
 from .audio import Companions
+from .chroma import move_chroma_left
 from .formats import codec_of, container_of
 from .frame import ColorTags, StreamInfo
 from .reader import EXACT
@@ -150,6 +151,8 @@ class VideoFileWriter:
         frame = make(np.ascontiguousarray(pixels), source_format)
         frame = self._reformatter.reformat(frame, format=self._stream.pix_fmt, interpolation=EXACT,
                                            dst_colorspace=self._tags.sws_matrix or 1)
+        if self.codec.left_chroma:
+            move_chroma_left(frame)
         frame.colorspace, frame.color_range = self._tags.matrix, 2 if self._tags.full_range else 1
         frame.color_primaries, frame.color_trc = self._tags.primaries, self._tags.transfer
         return frame
