@@ -5,6 +5,8 @@ Paper: Real-Time High-Resolution Background Matting, arXiv 2012.07810, section 5
 
 from collections.abc import Callable
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metrics import alpha_metrics
@@ -37,9 +39,18 @@ class StagedNetwork(nn.Module):
         settings may be given."""
         for name, value in settings.items():
             setattr(self.network, name, value)
-        if coarse:
-            return MattingBase.forward(self.network, src, plate)[:3]
-        return self.network(src, plate)
+        return self.coarse(src, plate) if coarse else self.network(src, plate)
+
+    def coarse(self, src: Tensor, plate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `MattingBase` without hid, which no loss asks for: five of the last convolution's 37 channels, a fifth of
+        the time."""
+        network, x = self.network, torch.cat([src, plate], dim=1)
+        f1, f2, f3, f4 = network.backbone(x)
+        last = network.decoder.conv4
+        x = network.decoder.features(network.aspp(f4), f3, f2, f1, x)
+        x = F.conv2d(x, last.weight[:5], last.bias[:5], padding=1)
+        pha, residual, err = x.split([1, 3, 1], dim=1)
+        return pha.clamp(0, 1), (residual + src).clamp(0, 1), err.clamp(0, 1)
 
 
 class PlatePass(Pass):

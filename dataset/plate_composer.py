@@ -6,27 +6,27 @@ import torch
 from torch import Tensor
 
 from .draws import item_draws, torch_generator
-from .photo_bank import PhotoBank
+from .photo_bank import Backgrounds, PhotoBank
 from .photo_composer import ComposerConfig, PhotoComposer
 from .plate_damage import PlateDamage, damaged_pair
 
 THINGS = 0.4          # of the frames show a thing that is foreground too; of those
 ALONE = 0.4           # without anybody
-NOWHERE = torch.full((1, 3, 8, 8), 128, dtype=torch.uint8)       # the scene of things, which nobody looks at
+NOWHERE = Backgrounds(torch.full((1, 3, 8, 8), 128, dtype=torch.uint8), torch.ones(1))   # nobody looks at it
 
 
 class PlateComposer:
     """Makes batches; the batch of (seed, epoch, index) is always the same on the same kind of device.
 
     Args:
-        photos: cut-out people. backgrounds: (M, 3, h, w) uint8, or None: all are generated.
+        photos: cut-out people. backgrounds: None: all are generated.
         size: side of the frames [px].
         objects: cut-out things: some belong to the scene and are in the plate, some are foreground as people are, so
             that the network asks the plate and not its memory.
         damage: of the plates.
     """
 
-    def __init__(self, photos: PhotoBank, backgrounds: Tensor | None, size: int, seed: int = 0,
+    def __init__(self, photos: PhotoBank, backgrounds: Backgrounds | None, size: int, seed: int = 0,
                  device: torch.device | str = 'cpu', objects: PhotoBank | None = None,
                  damage: PlateDamage | None = None):
         # noise and compression are the damage's: in a composition frame and scene would share them
@@ -34,7 +34,7 @@ class PlateComposer:
         self.people = PhotoComposer(photos, backgrounds, config, seed, device, objects)
         self.things = None
         if objects is not None:
-            alone = replace(config, generated=0, objects=0, gaps=0, turned=0.3, upper_body=0.3)
+            alone = replace(config, generated=0, objects=0, in_front=0, desk=0, gaps=0, turned=0.3, largest=1.5, tone=0)
             self.things = PhotoComposer(objects, NOWHERE, alone, seed + 1, device)
         self.seed, self.damage = seed, damage
 

@@ -11,9 +11,10 @@ from dataset.photo_bank import PhotoBank
 from dataset.plate_composer import PlateComposer
 from dataset.plate_damage import NONE
 from dataset.synthetic import figure, scenery
-from model.background import MattingRefine, load_plate_network
+from model.background import MattingBase, MattingRefine, load_plate_network
 from model.background.backbones import start_from_difference
 from model.state_dicts import read_state
+from train_plate_passes import StagedNetwork
 from train_plate_photos import PlatePhotoConfig, build, main
 
 
@@ -104,6 +105,15 @@ def test_a_refining_step_changes_refiner_and_decoder_alone(config):
     changed = [name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])]
     assert {name.split('.')[0] for name in changed} == {'decoder', 'refiner'}
     assert {name.split('.')[0] for name in changed if 'running' in name} == {'refiner'}
+
+
+def test_coarse_pass_is_the_base_network(folders):
+    network = MattingRefine('mobilenetv2').eval()
+    torch.nn.init.constant_(network.decoder.conv4.bias[:5], 0.5)
+    src, plate = torch.rand(2, 3, 32, 48), torch.rand(2, 3, 32, 48)
+    for a, b in zip(StagedNetwork(network)(src, plate, coarse=True), MattingBase.forward(network, src, plate)[:3],
+                    strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_every_second_filter_starts_as_a_difference():

@@ -35,10 +35,14 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor, f3: Tensor, f2: Tensor, f1: Tensor, f0: Tensor) -> Tensor:
         """Deepest feature, those at strides 8, 4, 2, and the input (B, 6, H, W) -> (B, out_channels, H, W)."""
+        return self.conv4(self.features(x, f3, f2, f1, f0))
+
+    def features(self, x: Tensor, f3: Tensor, f2: Tensor, f1: Tensor, f0: Tensor) -> Tensor:
+        """What the last convolution sees."""
         x = F.relu(self.bn1(self.conv1(join(x, f3))))
         x = F.relu(self.bn2(self.conv2(join(x, f2))))
         x = F.relu(self.bn3(self.conv3(join(x, f1))))
-        return self.conv4(join(x, f0))
+        return join(x, f0)
 
 
 def join(x: Tensor, skip: Tensor) -> Tensor:
