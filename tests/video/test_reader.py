@@ -5,10 +5,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 import video.reader
 from tests.clips import picture, read_times, write_clip
-from video.reader import VideoReader
+from video.reader import EXACT, VideoReader, to_rgb
 
 
 def test_every_frame_with_its_time(tmp_path):
@@ -160,3 +161,16 @@ def test_zero_frames(tmp_path):
         out.start_encoding()
     with pytest.raises(ValueError, match='not one frame of it can be decoded|not a video'):
         VideoReader(tmp_path / 'none.mkv')
+
+
+@pytest.mark.parametrize('stored', ['yuv420p10le', 'yuv422p10le', 'yuv420p12le', 'yuv444p10le'])
+@pytest.mark.parametrize('pixel_format', ['rgb48le', 'rgb24'])
+def test_saturated_colours_of_deep_frames(stored, pixel_format):
+    """swscale clips them on its straight way from 4:2:0 to 16-bit RGB."""
+    for colour in ((60, 60, 210), (240, 10, 20), (5, 200, 90), (128, 128, 128), (250, 245, 3)):
+        picture = np.full((16, 16, 3), 257, np.uint16) * np.array(colour, np.uint16)
+        frame = VideoReformatter().reformat(av.VideoFrame.from_ndarray(picture, 'rgb48le'), format=stored,
+                                            dst_colorspace=1, interpolation=EXACT)
+        frame.colorspace = 1
+        pixels = to_rgb(frame, pixel_format)[8, 8]
+        assert np.abs(pixels / (257 if pixel_format == 'rgb48le' else 1) - colour).max() <= 1.1
