@@ -31,11 +31,12 @@ def folders(tmp_path_factory):
 @pytest.fixture
 def flags(folders, tmp_path):
     return ['--photos', str(folders / 'people'), '--backgrounds', str(folders / 'backgrounds'), '--run-dir',
-            str(tmp_path / 'run'), '--width', '0.25', '--crop', '64', '--batch-size', '2', '--max-iter', '2',
+            str(tmp_path / 'run'), '--width', '0.06', '--crop', '64', '--batch-size', '2', '--max-iter', '2',
             '--val-iter', '2', '--val-clips', '1', '--max-people', '2', '--max-inst', '3', '--warmup-steps', '1',
             '--device', 'cpu', '--disable-progress-bar']
 
 
+@pytest.mark.slow
 def test_image_then_video(flags, tmp_path, capsys):
     assert main(flags) == 0
     best = tmp_path / 'run/checkpoint/best.pth'
@@ -56,7 +57,7 @@ def test_image_then_video(flags, tmp_path, capsys):
 def test_stopped_and_continued_equals_uninterrupted(flags, tmp_path):
     def run(folder: str, *lengths: int) -> dict:
         for length in lengths:
-            trainer = build(parse([*flags, '--run-dir', str(tmp_path / folder), '--max-iter', '3', '--val-iter', '9']))
+            trainer = build(parse([*flags, '--run-dir', str(tmp_path / folder), '--max-iter', '2', '--val-iter', '9']))
             trainer.network.train()
             for _ in range(length):
                 trainer.iterate()
@@ -64,7 +65,7 @@ def test_stopped_and_continued_equals_uninterrupted(flags, tmp_path):
                 trainer.clock.tick(0)
             trainer.save_state()
         return trainer.network.state_dict()
-    whole, parts = run('whole', 3), run('parts', 1, 2)
+    whole, parts = run('whole', 2), run('parts', 1, 1)
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, rtol=0, atol=0, msg=name)
 
