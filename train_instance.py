@@ -16,7 +16,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from random import Random
 
@@ -27,7 +27,11 @@ import yaml
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dataset import data_paths
+from dataset.instances import people_set
 from dataset.mask_damage import MaskDamageConfig
+from dataset.paths import require
+from dataset.people_clips import ClipConfig, PeopleClips
 from dataset.people_composer import LEVELS, PeopleComposer, PeopleConfig
 from dataset.photo_bank import PhotoBank, load_backgrounds
 from model.instance.checkpoint import load_instance_network
@@ -41,6 +45,8 @@ from training.clock import Budget, Steps
 from training.distributed import Ranks
 from training.loop import Run, Trainer
 from training.optimization import Optimization
+from training.passes import Batches
+from training.sampler import Stream
 from training.validation import ValidationSet
 
 
@@ -48,8 +54,10 @@ from training.validation import ValidationSet
 class InstanceConfig:
     """One run. Defaults are the image stage of the paper."""
 
-    photos: str = setting('folder with fgr/ and pha/ of the training photos (dataset.make_mattes)', '')
+    photos: str = setting('folder with fgr/ and pha/ of photos that people are composed from', '')
     backgrounds: str = setting('folder of pictures without people', '')
+    data_root: str = setting('folder of sets with an alpha of each person, instead of photos', '')
+    num_workers: int = setting('loader processes per training process, for sets', 4)
     run_dir: str = setting('weights, states and logs; a run found there goes on', '')
     stage: str = setting('image, or video: clips, and the recurrent unit', 'image', ('image', 'video'))
     valid_photos: str = setting('folder with fgr/ and pha/ of held-out photos, for validation', '')
@@ -105,6 +113,9 @@ class InstanceConfig:
     @property
     def frames(self) -> int:
         return self.clip_length if self.stage == 'video' else 1
+
+    def damage(self) -> MaskDamageConfig:
+        return MaskDamageConfig(kernel=self.binarized_kernel, downscale=self.downscale_mask_p)
 
     def factors(self) -> InstanceLossWeights:
         return InstanceLossWeights(self.loss_alpha_w, self.loss_alpha_lap_w, self.loss_alpha_grad_w, self.loss_dtSSD_w,
@@ -164,7 +175,7 @@ class FixedPeople(Dataset):
 
 def build(config: InstanceConfig) -> Trainer:
     """Every part of a run, put together; a state found in the run's folder is loaded."""
-    for name in ('photos', 'backgrounds', 'run_dir'):
+    for name in ('run_dir',) if config.data_root else ('photos', 'backgrounds', 'run_dir'):
         if not getattr(config, name):
             raise ValueError(f'{name} is missing: say --{name.replace("_", "-")}, or {name} in the --config file')
     if config.threads:
@@ -175,15 +186,7 @@ def build(config: InstanceConfig) -> Trainer:
     torch.manual_seed(config.seed)
     network = build_network(config, fresh=state is None).to(ranks.device)
     synchronise(network, ranks)
-    photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha')
-    backgrounds = load_backgrounds(Path(config.backgrounds))
-    held_out = Path(config.valid_photos) if config.valid_photos else None
-    valid_photos = photos if held_out is None else PhotoBank.from_folders(held_out / 'fgr', held_out / 'pha')
-    damage = MaskDamageConfig(kernel=config.binarized_kernel, downscale=config.downscale_mask_p)
-    people = PeopleConfig(config.crop, config.frames, (2, config.max_people), config.level)
-    stream = ComposedPeople(PeopleComposer(photos, backgrounds, people, config.seed, damage), config, ranks)
-    fixed = FixedPeople(PeopleComposer(valid_photos, backgrounds, people, config.seed + 1, damage), config.val_clips,
-                        config.max_inst)
+    stream, fixed = sets(config, ranks) if config.data_root else composed(config, ranks)
     own = InstancePass('instance', stream, config.factors(), config.warmup_detail_iter)
     clock = Budget(config.minutes, save_minutes=config.save_minutes) if config.minutes > 0 \
         else Steps(config.max_iter, config.val_iter)
@@ -192,9 +195,39 @@ def build(config: InstanceConfig) -> Trainer:
               config.seed, progress_bar=not config.disable_progress_bar, settings=asdict(config),
               identity=('stage', 'width', 'max_inst'))
     trainer = Trainer(network, ranks.wrap(InstanceClipNetwork(network)), [own], clock, run,
-                      {'people': ValidationSet(fixed, InstanceMeasure(network))})
+                      {'people': ValidationSet(fixed, InstanceMeasure(network), clips=config.val_clips)})
     trainer.resume(state)
     return trainer
+
+
+def composed(config: InstanceConfig, ranks: Ranks) -> tuple[Batches, Dataset]:
+    """Batches and validation clips made from photos."""
+    photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha')
+    backgrounds = load_backgrounds(Path(config.backgrounds))
+    held_out = Path(config.valid_photos) if config.valid_photos else None
+    valid_photos = photos if held_out is None else PhotoBank.from_folders(held_out / 'fgr', held_out / 'pha')
+    people = PeopleConfig(config.crop, config.frames, (2, config.max_people), config.level)
+    stream, fixed = (PeopleComposer(bank, backgrounds, people, seed, config.damage())
+                     for bank, seed in ((photos, config.seed), (valid_photos, config.seed + 1)))
+    return ComposedPeople(stream, config, ranks), FixedPeople(fixed, config.val_clips, config.max_inst)
+
+
+def sets(config: InstanceConfig, ranks: Ranks) -> tuple[Batches, Dataset]:
+    """Batches of I-HIM50K or V-HIM2K5; validation on HIM2K or V-HIM60.
+
+    Raises:
+        FileNotFoundError: a set is missing; the message says how it should lie.
+    """
+    paths = data_paths(config.data_root)
+    train, valid = (('i_him50k', 'train'), ('him2k', 'comp')) if config.stage == 'image' else \
+        (('v_him2k5', 'train'), ('v_him60', 'medium'))
+    shape = ClipConfig(config.crop, config.frames)
+    datasets = [PeopleClips(people_set(**require(paths, *which)), own, config.max_inst, config.seed, config.damage())
+                for which, own in ((train, shape), (valid, replace(shape, around=0., flip=0., gamma=0., noise=0.,
+                                                                   compressed=0., affine=0., reverse=0.)))]
+    stream = Stream(datasets[0], config.batch_size, config.num_workers, ranks.rank, ranks.world, config.seed,
+                    pin_memory=ranks.device.type == 'cuda')
+    return stream, datasets[1]
 
 
 def build_network(config: InstanceConfig, fresh: bool) -> InstanceMattingNetwork:

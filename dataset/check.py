@@ -19,6 +19,7 @@ import numpy as np
 from .backgrounds import CLIP_SETS, PICTURE_SETS, Backgrounds, folder_pictures
 from .clips import Clip, PictureClip, VideoClip, folder_clips, paired_clips, rgba_clips
 from .files import Damage, UnreadableFrame
+from .instances import people_set
 from .matting import MATTING_SETS
 from .paths import LAYOUTS, Paths, data_paths, exists, require
 from .segmentation import CocoPersons, PairedMasks
@@ -92,6 +93,8 @@ def check_set(paths: Paths, name: str, split: str, frames: int) -> Report:
         report.bytes = sum(map(disk_use, roles.values()))
         if name in MATTING_SETS:
             _check_matting(report, roles, frames)
+        elif 'alphas' in roles:
+            _check_people(report, roles, frames)
         elif name in PICTURE_SETS + CLIP_SETS:
             _check_backgrounds(report, roles['dir'], name in CLIP_SETS, frames)
         else:
@@ -132,6 +135,28 @@ def _check_matting(report: Report, roles: dict[str, Path], frames: int) -> None:
     else:
         report.notes.append(f'alpha: {np.mean(means):.2f} on average, {np.mean(borders):.2f} along the upper and side '
                             'borders')
+
+
+def _check_people(report: Report, roles: dict[str, Path], frames: int) -> None:
+    clips = people_set(**roles)
+    counts = [len(clip.people) for clip in clips]
+    report.items = (f'{len(clips)} {"clips" if "frames" in roles else "pictures"}, {sum(map(len, clips))} frames, '
+                    f'{sum(counts) / len(counts):.2f} people each')
+    masked = sum(bool(rough) for clip in clips for rough in clip.masks)
+    report.notes.append(f'{masked} frames have masks' if masked else 'no masks: they are made from the alphas')
+    crowded = 0
+    places = [(clip, index) for clip in clips for index in range(len(clip))]
+    for clip, index in _spread(places, frames):
+        report.looked += 1
+        try:
+            src, pha, _ = clip.read([index])
+        except UnreadableFrame as error:
+            report.unreadable.append(str(error))
+            continue
+        report.sizes[src.shape[2:0:-1]] += 1
+        crowded += pha.astype(np.int32).sum(1).max() > 255 + 25
+    if crowded:
+        report.notes.append(f'{crowded} frames have alphas that add up to more than 1')
 
 
 def _check_backgrounds(report: Report, folder: Path, moving: bool, frames: int) -> None:

@@ -26,6 +26,15 @@ def _matting(name: str, *published: tuple[str, str, str], valid: str = 'valid') 
             for split, alias in (('train', 'train'), ('valid', valid))}
 
 
+def _people(folder: str, place: str, split: str, kind: str) -> list[dict[str, str]]:
+    """Pictures or clips of several people; the folders of masks are those of the releases, then plain ones."""
+    where = f'{folder}/{place}' if '{split}' in place else f'{folder}/{split}/{place}'
+    names = [('images', 'alphas', masks) for masks in ('masks_matched_r50_fpn_3x', 'masks')] if kind == 'images' else [
+        ('fgr', 'pha', masks) for masks in ('xmem', 'masks')]
+    return [{role: where.format(sub=sub, split=split) for role, sub in zip((kind, 'alphas', 'masks'), subs)}
+            for subs in names]
+
+
 # Alternatives are tried in order; the first whose folders (bgr aside) exist is taken, else the first of all.
 LAYOUTS: dict[str, dict[str, list[dict[str, str]]]] = {
     'videomatte': _matting('videomatte'),
@@ -59,6 +68,11 @@ LAYOUTS: dict[str, dict[str, list[dict[str, str]]]] = {
     'spd': {'train': [{'imgdir': 'spd/img', 'segdir': 'spd/seg'}, {'imgdir': 'spd/src', 'segdir': 'spd/msk'}]},
     'youtubevis': {'train': [{'videodir': 'youtubevis/train/JPEGImages',
                               'annfile': 'youtubevis/train/instances.json'}]},
+    # several people, with an alpha of each; M-HIM2K adds sets of masks to HIM2K, one folder for each detector
+    'i_him50k': {'train': _people('I-HIM50K', '{sub}', 'train', 'images')},
+    'him2k': {split: _people('HIM2K', '{sub}/{split}', split, 'images') for split in ('natural', 'comp')},
+    'v_him2k5': {'train': _people('V-HIM2K5', '{sub}', 'train', 'frames')},
+    'v_him60': {split: _people('V-HIM60', '{sub}', split, 'frames') for split in ('easy', 'medium', 'hard')},
 }
 
 EXPECTED = {
@@ -68,9 +82,11 @@ EXPECTED = {
     ('dir',): 'pictures, or for videos <clip>/<frame>.jpg or video files',
     ('imgdir', 'anndir', 'annfile'): 'train2017/*.jpg, panoptic_train2017/*.png, annotations/panoptic_train2017.json',
     ('imgdir', 'segdir'): 'img/* with seg/* (or src/* with msk/*), paired by name',
+    ('images', 'alphas'): 'images/<name>.jpg with alphas/<name>/00.png, 01.png, ..., and masks alike',
+    ('frames', 'alphas'): 'fgr/<video>/<frame>.jpg with pha/<video>/<frame>/00.png, 01.png, ..., and masks alike',
     ('videodir', 'annfile'): 'train/JPEGImages/<video>/<frame>.jpg and train/instances.json',
 }
-OPTIONAL = {'bgr'}
+OPTIONAL = {'bgr', 'masks'}
 
 
 def data_paths(root: str | Path | None = None, file: str | Path | None = None) -> Paths:
@@ -140,11 +156,10 @@ def found_at(path: Path) -> str:
 
 
 def _resolve(root: Path, choices: list[dict[str, str]]) -> dict[str, Path]:
-    for roles in choices:
-        if all((root / path).exists() for role, path in roles.items() if role not in OPTIONAL):
-            break
-    else:
-        roles = choices[0]
+    there = [roles for roles in choices
+             if all((root / path).exists() for role, path in roles.items() if role not in OPTIONAL)]
+    masked = [roles for roles in there if 'masks' in roles and (root / roles['masks']).exists()]
+    roles = (masked or there or choices)[0]
     return {role: root / path for role, path in roles.items()}
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from .draws import item_draws, torch_generator
 from .mask_damage import MaskDamageConfig, damaged_masks, removed_people
-from .photo_bank import PhotoBank
+from .photo_bank import Backgrounds, PhotoBank
 from .photo_composer import frame_grid, sample
 
 # level -> least and most of a person that others may cover on any frame, and most people
@@ -73,11 +73,11 @@ class PeopleComposer:
 
     Args:
         photos: cut-out people.
-        backgrounds: (M, 3, h, w) uint8 pictures without people.
+        backgrounds: pictures without people.
         damage: of the masks; None: clean masks, alpha above one half.
     """
 
-    def __init__(self, photos: PhotoBank, backgrounds: Tensor, config: PeopleConfig | None = None, seed: int = 0,
+    def __init__(self, photos: PhotoBank, backgrounds: Backgrounds, config: PeopleConfig | None = None, seed: int = 0,
                  damage: MaskDamageConfig | None = None):
         self.photos, self.backgrounds, self.seed, self.damage = photos, backgrounds, seed, damage
         self.config = PeopleConfig() if config is None else config
@@ -150,7 +150,8 @@ class PeopleComposer:
     def _background(self, draws: random.Random) -> Tensor:
         """(T, 3, S, S): a part of a picture, the camera still."""
         S = self.config.size
-        picture = self.backgrounds[draws.randrange(len(self.backgrounds))]
+        chosen, = draws.choices(range(len(self.backgrounds)), self.backgrounds.weights.tolist())
+        picture = self.backgrounds.pictures[chosen]
         h, w = picture.shape[-2:]
         side = int(min(h, w) * draws.uniform(0.55, 1))
         top, left = draws.randint(0, h - side), draws.randint(0, w - side)

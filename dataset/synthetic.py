@@ -48,6 +48,8 @@ def write_tree(out: Path, clips: int = 2, frames: int = 6, size: tuple[int, int]
         _save(out / 'photomatte85' / f'{number:04d}.png', np.dstack([fgr, pha]))
         _save(out / 'spd' / 'img' / f'{number:04d}.png', photo(number, 0, w, h))
         _save(out / 'spd' / 'seg' / f'{number:04d}.png', (pha > 127).astype(np.uint8) * 255)
+    for folder in ('I-HIM50K/train', 'HIM2K', 'V-HIM2K5/train', 'V-HIM60/easy', 'V-HIM60/medium', 'V-HIM60/hard'):
+        _people(out / folder, clips, frames, w, h)
     _coco(out / 'coco_panoptic', clips, w, h)
     _youtubevis(out / 'youtubevis' / 'train', clips, frames, w, h)
     return out
@@ -114,6 +116,26 @@ def _rgba_set(folder: Path, numbers: range, frames: int, w: int, h: int) -> None
             picture = np.dstack(figure(numbers[0], t, w, h))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, 'rgba').reformat(format='argb')))
         container.mux(stream.encode(None))
+
+
+def _people(folder: Path, clips: int, frames: int, w: int, h: int) -> None:
+    """Two people beside each other, each with an alpha and a mask."""
+    video = folder.parts[-2].startswith('V-HIM')
+    kinds = [''] if folder.name != 'HIM2K' else ['natural', 'comp']
+    scene, alphas, masks = ('fgr', 'pha', 'xmem') if video else ('images', 'alphas', 'masks_matched_r50_fpn_3x')
+    for kind in kinds:
+        for number in range(clips):
+            for t in range(frames if video else 1):
+                name = Path(kind) / f'{number:04d}'
+                name = name / f'{t:04d}' if video else name
+                picture = scenery(number, t, w, h)
+                for person, shift in enumerate((-w // 4, w // 4)):
+                    fgr, pha = (np.roll(x, shift, 1) for x in figure(number, 0 if not video else t, w, h))
+                    share = pha[..., None] / 255
+                    picture = np.uint8(picture * (1 - share) + fgr * share)
+                    _save(folder / alphas / name / f'{person:02d}.png', pha)
+                    _save(folder / masks / name / f'{person:02d}.png', (pha > 127).astype(np.uint8) * 255)
+                _save((folder / scene / name).with_suffix('.jpg'), picture)
 
 
 def _coco(folder: Path, clips: int, w: int, h: int) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dataset.people_composer import LEVELS, PeopleComposer, PeopleConfig, occlusion, visible
-from dataset.photo_bank import PhotoBank
+from dataset.photo_bank import Backgrounds, PhotoBank
 
 
 @pytest.fixture(scope='module')
@@ -19,7 +19,7 @@ def bank() -> PhotoBank:
 
 
 def composer(bank, seed=0, **settings) -> PeopleComposer:
-    return PeopleComposer(bank, torch.zeros(2, 3, 64, 64, dtype=torch.uint8),
+    return PeopleComposer(bank, Backgrounds(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.ones(2)),
                           PeopleConfig(64, noise=0, gamma=0, **settings), seed)
 
 
