@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from engine.sizes import auto_ratio, choose_inference_size
 from files import check_apart, whole_file
+from video.ffmpeg import open_input
 
 from .plots import label
 from .predict import Model, load_model, to_bytes
@@ -49,10 +50,7 @@ class Source:
             raise FileNotFoundError(f'{path}: no such file or folder')
 
     def _open(self):
-        try:
-            container = av.open(str(self.path))
-        except av.error.FFmpegError as error:
-            raise ValueError(f'cannot read {self.path}: {error}') from error
+        container = open_input(self.path)
         if not container.streams.video:
             container.close()
             raise ValueError(f'{self.path} holds no video')

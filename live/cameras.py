@@ -23,6 +23,8 @@ TICK = Fraction(1, 90_000)       # [s] time base of cameras and streams: frames 
 DEFAULT_RATE = 30                # [1/s] where a camera does not say
 STALE = 4                        # frames that drivers keep from before somebody asked
 STREAM_TIMEOUT = 5.0             # [s] without data
+# a playlist from the net must not make us read files of this machine
+PROTOCOLS = 'rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,rtmp,rtmps,rtmpt,srt,crypto,data'
 EXPECTED = 'a camera number (0), a device (/dev/video0), a URL (rtsp://...) or a video file'
 
 
@@ -162,7 +164,8 @@ class StreamCamera:
             raise ValueError(f'{url} does not open: {error.strerror or error}') from error
 
     def _open(self) -> av.container.InputContainer:
-        return av.open(self.name, timeout=STREAM_TIMEOUT, options=self.options)
+        return av.open(self.name, timeout=STREAM_TIMEOUT, metadata_errors='replace',
+                       options={'protocol_whitelist': PROTOCOLS, **self.options})
 
     def _stream(self, container: av.container.InputContainer) -> av.VideoStream:
         stream = video_stream(container)

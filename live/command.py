@@ -107,7 +107,7 @@ def run(args: argparse.Namespace, load_network: Callable) -> int:
         window = None if args.no_window else keep(parts, Window(f'matting: {capture.camera.name}', size))
         virtual_camera = None if args.virtual_camera is None else keep(
             parts, VirtualCamera(size, info.frame_rate, args.virtual_camera or None))
-        recording = Recording(outputs, info, EncodingOptions(args.codec, args.crf)) if outputs else None
+        recording = Recording(outputs, info, EncodingOptions(args.codec, args.crf, live=True)) if outputs else None
         session = LiveSession(capture, matter, backgrounds, recording, window, virtual_camera, input_resize,
                               not args.no_overlay, args.mirror, args.max_frames, args.duration)
         session.warm_up()

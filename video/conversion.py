@@ -59,6 +59,7 @@ class Rendered:
     index: int
     pts: int
     arrays: dict
+    duration: int | None = None
 
 
 def open_reader(source: str | Path, frame_rate: float | Fraction = 30, num_workers: int = 0) -> Reader:
@@ -165,10 +166,11 @@ class Conversion:
         elapsed = (item.frame.pts - self.first_pts) * self.info.time_base
         torch.set_num_threads(self.render_threads)      # of this thread; the network keeps all of its own
         with torch.inference_mode():
-            return Rendered(item.index, item.frame.pts, self.renderer(item.prediction, item.frame.pixels, elapsed))
+            return Rendered(item.index, item.frame.pts, self.renderer(item.prediction, item.frame.pixels, elapsed),
+                            item.frame.duration)
 
     def _encode(self, item: Rendered) -> None:
-        self.writers.write(item.arrays, item.pts)
+        self.writers.write(item.arrays, item.pts, item.duration)
         self.count += 1
         self.bar.update()
         if callable(self.progress):

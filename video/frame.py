@@ -25,7 +25,9 @@ class ColorTags:
     @property
     def sws_matrix(self) -> int:
         """The matrix as swscale numbers it: both names of BT.601 are 5, BT.2020 constant luminance is unsupported."""
-        return {6: 5, 10: 9}.get(self.matrix, self.matrix)
+        if self.matrix == 12:                       # derived from the primaries, which have a matrix of their own
+            return {9: 9, 5: 5, 6: 5}.get(self.primaries, 1)
+        return {6: 5, 10: 9, 8: 1}.get(self.matrix, self.matrix)                   # 8: see `color.ycgco_to_rgb`
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,4 @@ class Frame:
     index: int
     pts: int                          # presentation time in units of StreamInfo.time_base
     name: str = ''                    # file name, for images
+    duration: int | None = None       # how long it is shown, in the same unit, where the file says so

@@ -151,7 +151,7 @@ class ImageFolderWriter:
 
     bit_depth = 16      # deep frames stay deep; 8-bit ones come as 8-bit
 
-    def write_frame(self, pixels: np.ndarray, pts: int = 0) -> None:
+    def write_frame(self, pixels: np.ndarray, pts: int = 0, duration: int | None = None) -> None:
         """(H, W, 1 | 3 | 4) uint8 or uint16; the time is not kept."""
         self._numbered(self.count).write_bytes(encode_image(pixels, self.suffix))
         self.count += 1
@@ -204,7 +204,7 @@ class ImageFileWriter:
         self.path, self._written = Path(path), False
         self.whole = WholeFile(self.path, overwrite)
 
-    def write_frame(self, pixels: np.ndarray, pts: int = 0) -> None:
+    def write_frame(self, pixels: np.ndarray, pts: int = 0, duration: int | None = None) -> None:
         if self._written:
             raise ValueError(f'{self.path} is one image, but the input has more than one frame: '
                              'name a folder or a video instead')

@@ -30,6 +30,7 @@ class EncodingOptions:
     encoder_options: dict[str, str] = field(default_factory=dict)
     start_number: int = 0                # of numbered images
     keep_audio: bool = True
+    live: bool = False                   # readable up to the last second although the process is killed
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Output:
         # an alpha video is a tool of editors, not something to listen to
         audio = source if options.keep_audio and self.kind != 'alpha' else None
         return VideoFileWriter(self.path, info, CHANNELS[self.kind], options.codec, options.crf, options.bit_rate,
-                               options.encoder_options, audio, self.overwrite)
+                               options.encoder_options, audio, self.overwrite, options.live)
 
     def exists(self) -> bool:
         return bool(existing_frames(self.path, '.png')) if self.is_folder else os.path.lexists(self.path)
@@ -168,9 +169,9 @@ class OutputSet:
     def notes(self) -> list[str]:
         return [note for _, writer in self._writers for note in writer.notes]
 
-    def write(self, rendered: dict[tuple[str, int], np.ndarray], pts: int) -> None:
+    def write(self, rendered: dict[tuple[str, int], np.ndarray], pts: int, duration: int | None = None) -> None:
         for kind, writer in self._writers:
-            writer.write_frame(rendered[kind, self._depth(writer)], pts)
+            writer.write_frame(rendered[kind, self._depth(writer)], pts, duration)
 
     def close(self) -> None:
         """Complete every file, then give all of them their names. If one fails, there is none."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from .ffmpeg import open_input
 from .reader import to_rgb, video_stream
 
 Size = tuple[int, int]
@@ -18,7 +19,7 @@ def frame_times(path: Path, alpha: bool = False) -> list[int]:
         ValueError: not a video that can be read, or one without the alpha that is wanted.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_input(path) as container:
             stream = video_stream(container)
             if stream is None:
                 raise ValueError(f'{path} has no video stream')
@@ -40,7 +41,7 @@ def frames_at(path: Path, times: Collection[int], alpha: bool = False,
         ValueError, OSError: the file cannot be opened.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_input(path) as container:
             return _decode_at(container, set(times), alpha, size_of)
     except av.FFmpegError as error:
         raise ValueError(f'{path} is not a video that can be read: {error}') from error

@@ -1,6 +1,6 @@
 """Reading video files through FFmpeg (PyAV)."""
 
-import errno
+import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +10,16 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from .clock import Clock, clock_start
+from .color import YCGCO, check_matrix, ycgco_to_rgb
+from .ffmpeg import open_input
 from .frame import ColorTags, Frame, StreamInfo
 
 # swscale's default YUV -> RGB is biased by -1.3 of 255 on flat areas (measured); with these flags the bias is gone
 EXACT = (Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
          | Interpolation.FULL_CHR_H_INP)
 DAMAGE_TOLERANCE = Fraction(1, 2)     # [s] a clip may end this much before its declared duration
+STILL_CODECS = {'mjpeg', 'png', 'bmp', 'gif', 'webp', 'tiff', 'jpeg2000', 'jpegxl'}     # of covers
 
 
 class VideoReader:
@@ -53,17 +57,10 @@ class VideoReader:
         return self._info.frame_rate
 
     def _open(self) -> av.container.InputContainer:
-        if not self.path.is_file():
-            raise FileNotFoundError(f'{self.path}: no such file')
-        try:
-            container = av.open(str(self.path))
-        except (av.FFmpegError, OSError) as error:
-            if getattr(error, 'errno', None) == errno.EACCES:
-                raise PermissionError(f'{self.path} cannot be read: permission denied') from error
-            raise ValueError(f'{self.path} is not a video that FFmpeg can read ({error.strerror}): '
-                             'damaged, cut off, or another kind of file') from error
+        container = open_input(self.path)
         if video_stream(container) is None:
-            kinds = sorted({stream.type for stream in container.streams}) or ['nothing']
+            kinds = sorted({'cover picture' if stream.type == 'video' else stream.type for stream in container.streams
+                            if stream.type}) or ['nothing']
             container.close()
             raise ValueError(f'{self.path} has no video stream, only {", ".join(kinds)}')
         # threads work on slices and frames; the default works on slices only, which many files do not have
@@ -80,18 +77,21 @@ class VideoReader:
         sar = stream.sample_aspect_ratio or Fraction(1)
         if first.rotation % 180:
             width, height, sar = height, width, 1 / sar if sar else Fraction(1)
+        check_matrix(self.path, first)
         full_range = first.color_range == 2 or first.format.name.startswith('yuvj')
         return StreamInfo(
             width, height, Fraction(stream.average_rate or stream.guessed_rate or 30), Fraction(stream.time_base),
             sar or Fraction(1), max(component.bits for component in first.format.components),
             ColorTags(int(first.colorspace), int(first.color_primaries), int(first.color_trc), full_range),
-            self._frame_count, _clock_start(stream.container))
+            self._frame_count, clock_start(stream.container))
 
     @staticmethod
     def _declared_duration(container, stream) -> Fraction | None:
         """Length of the video [s] as far as the file says so for this stream alone."""
         if stream.duration and stream.time_base:
             return stream.duration * Fraction(stream.time_base)
+        if (tag := re.match(r'(\d+):(\d\d):(\d\d(\.\d+)?)', stream.metadata.get('DURATION', ''))) is not None:
+            return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
         if container.duration and len(container.streams) == 1:
             return Fraction(container.duration, 1_000_000)
         return None
@@ -107,30 +107,37 @@ class VideoReader:
         """
         errors: list[str] = []
         pixel_format = 'rgb48le' if self._info.bit_depth > 8 else 'rgb24'
-        reformatter, index, last_pts, end = VideoReformatter(), 0, None, Fraction(0)
+        reformatter, index, end = VideoReformatter(), 0, Fraction(0)
         time_base, step = self._info.time_base, 1 / (self._info.frame_rate * self._info.time_base)
         with self._open() as container:
             stream = video_stream(container)
-            origin = stream.start_time or 0
+            origin, clock = stream.start_time or 0, Clock(container, time_base, step)
             if start > 0:
                 container.seek(origin + int(start / time_base), stream=stream)
             for decoded in _decode(container, stream, errors):
-                pts = decoded.pts if decoded.pts is not None else (0 if last_pts is None else last_pts + round(step))
+                pts = clock(decoded.pts)
                 if (pts - origin) * time_base < start:
                     continue
-                if last_pts is not None and pts <= last_pts:   # broken timestamps: keep the order, keep every frame
-                    pts = last_pts + 1
-                last_pts, end = pts, (pts - origin + step) * time_base
-                yield Frame(to_rgb(decoded, pixel_format, reformatter=reformatter), index, pts)
+                end = (pts - origin + step) * time_base
+                yield Frame(to_rgb(decoded, pixel_format, reformatter=reformatter), index, pts,
+                            duration=decoded.duration or None)
                 index += 1
-        self.damage = self._describe_damage(index, end, errors) if start == 0 else ''
+            late = end + max(0, origin * time_base)      # some formats count their duration from the clock's zero
+            self.damage = self._describe_damage(container, index, end, late, errors) if start == 0 else ''
 
-    def _describe_damage(self, count: int, end: Fraction, errors: list[str]) -> str:
-        lost = []
+    def _describe_damage(self, container, count: int, end: Fraction, late: Fraction, errors: list[str]) -> str:
+        lost, tolerance = [], max(DAMAGE_TOLERANCE, 5 / self._info.frame_rate)
         if self._frame_count and count < self._frame_count and errors:
             lost.append(f'{count} of {self._frame_count} frames')
-        elif self.duration and end < self.duration - max(DAMAGE_TOLERANCE, 5 / self._info.frame_rate):
+        elif self.duration and late < self.duration - tolerance:
             lost.append(f'{float(end):.2f} of {float(self.duration):.2f} s')
+        elif container.format.name == 'avi' and self._frame_count and \
+                end < self._frame_count / self._info.frame_rate - tolerance:        # dropped pictures count there too
+            lost.append(f'{float(end):.2f} of {float(self._frame_count / self._info.frame_rate):.2f} s')
+        elif not self.duration and container.duration:
+            whole = Fraction(container.duration, av.time_base)      # of the longest stream: is it there?
+            if late < whole - tolerance and last_time(self.path) < whole - tolerance:
+                lost.append(f'{float(end):.2f} of {float(whole):.2f} s')
         if errors:
             lost.append(f'{len(errors)} unreadable packets ({errors[0]})')
         return f'{self.path} is damaged: read {"; ".join(lost)}' if lost else ''
@@ -148,31 +155,45 @@ def to_rgb(frame: av.VideoFrame, pixel_format: str = 'rgb24',
     Returns:
         (H, W, C) uint8 or uint16.
     """
-    tags, turned = ColorTags(int(frame.colorspace)).resolved(frame.height), frame.rotation % 180 != 0
+    tags = ColorTags(int(frame.colorspace), int(frame.color_primaries)).resolved(frame.height)
+    turned = frame.rotation % 180 != 0
     width, height = size_of((frame.height, frame.width) if turned else (frame.width, frame.height))
     if turned:
         width, height = height, width
+    reformatter = reformatter or VideoReformatter()
+    original = frame
     if pixel_format == 'rgb48le' and frame.format.name.startswith('yuv4'):
         # from 4:2:0 straight to 16-bit RGB, swscale's exact mode clips saturated colours (mean error 105 of 255)
         frame = VideoReformatter().reformat(frame, width, height, 'yuv444p16le', src_colorspace=tags.sws_matrix,
                                             dst_colorspace=tags.sws_matrix, interpolation=EXACT)
-    rgb = (reformatter or VideoReformatter()).reformat(frame, width, height, pixel_format,
-                                                       src_colorspace=tags.sws_matrix, interpolation=EXACT)
-    pixels = rgb.to_ndarray()
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90))) if frame.rotation else pixels
-
-
-def _clock_start(container: av.container.InputContainer) -> Fraction:
-    """[s]. Broadcast formats start their clock anywhere; the times of other formats are meant."""
-    if container.format.flags & av.format.Flags.ts_discont.value and container.start_time:
-        return Fraction(container.start_time, av.time_base)
-    return Fraction(0)
+    pixels = reformatter.reformat(frame, width, height, pixel_format, src_colorspace=tags.sws_matrix,
+                                  interpolation=EXACT).to_ndarray()
+    if tags.matrix == YCGCO and not original.format.is_rgb:
+        pixels[..., :3] = ycgco_to_rgb(original, width, height, pixels.itemsize > 1)
+    return np.ascontiguousarray(np.rot90(pixels, round(original.rotation / 90))) if original.rotation else pixels
 
 
 def video_stream(container) -> av.VideoStream | None:
-    """The moving picture of a file; the cover picture of a song is none."""
-    moving = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
-    return next(moving, None)
+    """The moving picture of a file; the cover picture of a song is none, also where it says nothing and comes first."""
+    moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    films = [stream for stream in moving if stream.codec_context.name not in STILL_CODECS or stream.frames > 1]
+    return next(iter(films or moving), None)
+
+
+def last_time(path: Path) -> Fraction:
+    """[s] where the last packet of any stream ends, without decoding."""
+    end = Fraction(0)
+    with open_input(path) as container:
+        packets = container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                return end
+            if packet is None:
+                return end
+            if packet.pts is not None and packet.time_base:
+                end = max(end, (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base))
 
 
 def _decode(container, stream, errors: list[str]) -> Iterator[av.VideoFrame]:

@@ -1,7 +1,7 @@
 """Writing video files through FFmpeg (PyAV): codec by suffix, exact times, colour tags, the source's audio."""
 
 import errno
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,10 +14,15 @@ from files import WholeFile
 
 from .audio import Companions
 from .chroma import move_chroma_left
-from .formats import codec_of, container_of
+from .formats import Container, codec_of, container_of
 from .frame import ColorTags, StreamInfo
 from .reader import EXACT
 
+HELD = 1.5        # usual distances between pictures: one that stands longer says so itself
+# pieces of a second, each complete; the MP4 becomes an ordinary one when it is closed
+LIVE_MUXING = {**dict.fromkeys(('mp4', 'mov'), {'movflags': 'hybrid_fragmented', 'frag_duration': '1000000',
+                                               'flush_packets': '1'}),
+               **dict.fromkeys(('matroska', 'webm'), {'cluster_time_limit': '1000', 'flush_packets': '1'})}
 INPUT_FORMATS = {(1, 8): 'gray', (3, 8): 'rgb24', (4, 8): 'rgba', (3, 16): 'rgb48le', (4, 16): 'rgba64le'}
 
 
@@ -34,13 +39,14 @@ class VideoFileWriter:
         options: further options of the encoder.
         audio_from: a file whose audio, subtitles, chapters and metadata to carry along.
         overwrite: replace a file that has the name by the time of `close`.
+        live: for recordings: what is written can be read although the process was killed, up to the last second.
     Raises:
         ValueError: unknown suffix or codec, an option the encoder refuses, alpha for a codec without.
     """
 
     def __init__(self, path: str | Path, info: StreamInfo, channels: int = 3, codec: str | None = None, crf: int = 18,
                  bit_rate: int | None = None, options: dict[str, str] | None = None,
-                 audio_from: str | Path | None = None, overwrite: bool = True):
+                 audio_from: str | Path | None = None, overwrite: bool = True, live: bool = False):
         self.path, self.info, self.channels = Path(path), info, channels
         self.codec, self.notes = codec_of(path, codec), []
         if channels == 4 and self.codec.alpha is None:
@@ -49,19 +55,33 @@ class VideoFileWriter:
         self.deep = info.bit_depth > 8 and self.codec.deep is not None
         self._reformatter, self._last_pts, self._closed = VideoReformatter(), None, False
         self._output = self._companions = None
+        self._live, self._held = live, {}
         container = container_of(path)
         self.whole = WholeFile(path, overwrite)
         try:
-            self._output = av.open(f'file:{self.whole.path}', 'w', format=container.muxer)
-            with self._one_line_errors():
-                self._stream = self._add_stream(crf, bit_rate, options or {})
-                if audio_from is not None:
-                    self._companions = Companions(Path(audio_from), self._output, container, self.notes,
-                                                  info.clock_start)
-                self._output.start_encoding()
+            try:
+                self._start(container, crf, bit_rate, options or {}, audio_from)
+            except av.FFmpegError as error:             # sound never costs the picture: is it the sound?
+                if audio_from is None:
+                    raise
+                self._close_output()
+                with self._one_line_errors():
+                    self._start(container, crf, bit_rate, options or {}, None)
+                self.notes.append(f'sound and subtitles left out: {self.path.name} cannot hold them ({error.strerror})')
         except BaseException:
             self.abort()
             raise
+
+    def _start(self, container: Container, crf: int, bit_rate: int | None, options: dict[str, str],
+               audio_from: str | Path | None) -> None:
+        muxing = LIVE_MUXING.get(container.muxer, {}) if self._live else {}
+        self._output = av.open(f'file:{self.whole.path}', 'w', format=container.muxer, options=muxing)
+        with self._one_line_errors() if audio_from is None else nullcontext():
+            self._stream = self._add_stream(crf, bit_rate, options)
+            if audio_from is not None:
+                self._companions = Companions(Path(audio_from), self._output, container, self.notes,
+                                              self.info.clock_start)
+            self._output.start_encoding()
 
     @property
     def bit_depth(self) -> int:
@@ -121,12 +141,13 @@ class VideoFileWriter:
         matrix = source.matrix if source.matrix in (1, 5, 6, 9) else 1
         return ColorTags(matrix, source.primaries, source.transfer, full_range=False)
 
-    def write_frame(self, pixels: np.ndarray, pts: int) -> None:
+    def write_frame(self, pixels: np.ndarray, pts: int, duration: int | None = None) -> None:
         """Encode one picture.
 
         Args:
             pixels: (H, W, channels) uint8 or uint16, contiguous; `bit_depth` says which is stored without loss.
             pts: presentation time in units of `info.time_base`, larger than the one before.
+            duration: in the same units, where it is known: how long the last picture stands.
         """
         if pixels.shape[:2] != (self.info.height, self.info.width):
             raise ValueError(f'{self.path}: a frame is {pixels.shape[1]}x{pixels.shape[0]}, the video started with '
@@ -134,6 +155,8 @@ class VideoFileWriter:
         frame = self._to_codec_format(pixels)
         frame.pts = pts - int(self.info.clock_start / self.info.time_base)
         frame.time_base = self.info.time_base
+        if duration and duration * self.info.time_base * self.info.frame_rate > HELD:
+            self._held[frame.pts] = duration
         with self._one_line_errors():
             for packet in self._stream.encode(frame):
                 self._mux(packet)
@@ -160,6 +183,8 @@ class VideoFileWriter:
     def _mux(self, packet: av.Packet) -> None:
         if self._companions is not None and packet.dts is not None:
             self._companions.mux_until(packet.dts * Fraction(packet.time_base) + self.info.clock_start)
+        if packet.pts in self._held:
+            packet.duration = self._held.pop(packet.pts)
         self._output.mux(packet)
 
     def close(self) -> None:
@@ -188,20 +213,23 @@ class VideoFileWriter:
         except BaseException:
             self.abort()
             raise
-        self._release()
-
-    def abort(self) -> None:
-        """Give up; nothing stays behind."""
-        if self._output is not None:
-            with suppress(av.FFmpegError, OSError):
-                self._output.close()
-        self._release()
-        self.whole.discard()
-
-    def _release(self) -> None:
         if self._companions is not None:
             self._companions.close()
         self._closed = True
+
+    def abort(self) -> None:
+        """Give up; nothing stays behind."""
+        self._close_output()
+        self._closed = True
+        self.whole.discard()
+
+    def _close_output(self) -> None:
+        if self._output is not None:
+            with suppress(av.FFmpegError, OSError, ValueError):
+                self._output.close()
+        if self._companions is not None:
+            self._companions.close()
+        self._output = self._companions = None
 
     @contextmanager
     def _one_line_errors(self):
