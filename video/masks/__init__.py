@@ -1,1 +1,1 @@
-"""Rough masks of people: reading them, filling the frames that have none, dividing a matte by them."""
+"""Rough masks of people: reading them, and filling the frames that have none."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from video.masks.division import divide, in_front, shares
+from engine.division import divide, in_front, shares
 
 H, W = 120, 200
 

@@ -23,10 +23,12 @@ def shares(masks: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray
     """
     N, H, W = masks.shape
     size = (W, H) if size is None else size
+    if N == 0:
+        return np.zeros((0, size[1], size[0]), np.float32)
     factor = min(1., SIDE / max(H, W))
     small = (max(1, round(W * factor)), max(1, round(H * factor)))
     long_side = max(small)
-    visible = in_front(np.stack([shrink(mask, small) for mask in masks]) if N else masks)
+    visible = in_front(np.stack([shrink(mask, small) for mask in masks]))
     distances = np.stack([signed_distance(mask, long_side) for mask in visible])            # (N, h, w) [px]
     nearest = distances.min(0)
     weights = np.exp((nearest - distances) / (SOFTNESS * long_side))
