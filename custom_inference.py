@@ -17,22 +17,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference import convert_video
-from model.weights import load_network
+from cli.command import run_command
+from converter.batch import convert_one, count_statuses, exit_code, network_settings
+from converter.conversion import ConversionReport
+from converter.convert import convert_video
+from engine.flags import add_network_flags, add_size_flags, open_from_flags
+from files import is_video_path, natural_key
 from video.background import RVM_GREEN
-from video.batch import (
-    add_network_flags,
-    add_size_flags,
-    convert_one,
-    count_statuses,
-    exit_code,
-    network_settings,
-    open_network,
-    run_command,
-)
-from video.conversion import ConversionReport
-from video.formats import VIDEO_SUFFIXES
-from video.images import existing_frames, list_images, natural_key
+from video.images import existing_frames, list_images
 
 FOLDERS = {'output_alpha': 'pha', 'output_foreground': 'fgr', 'output_composition': 'com'}
 LAYOUT = '<sequence>/fgr/0000.png, <sequence>/0000.png or <sequence>.mp4'
@@ -66,11 +58,11 @@ def find_sequences(folder: Path) -> list[Sequence]:
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder}: no such folder; expected --data-dir/--dataset with {LAYOUT}')
     entries = sorted((p for p in folder.iterdir() if not p.name.startswith('.')), key=natural_key)
-    videos = [Sequence(p.stem, p) for p in entries if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES]
+    videos = [Sequence(p.stem, p) for p in entries if p.is_file() and is_video_path(p)]
     folders = [Sequence(p.name, p / 'fgr' if (p / 'fgr').is_dir() else p) for p in entries if p.is_dir()]
     if not videos and not folders:
         raise FileNotFoundError(f'{folder} has no sequences: expected {LAYOUT}')
-    sequences = sorted(folders + videos, key=lambda sequence: natural_key(Path(sequence.name)))
+    sequences = sorted(folders + videos, key=lambda sequence: natural_key(sequence.name))
     for name, count in Counter(sequence.name for sequence in sequences).items():
         if count > 1:
             names = ', '.join(str(sequence.source) for sequence in sequences if sequence.name == name)
@@ -105,13 +97,13 @@ def run(args: argparse.Namespace) -> int:
     sequences = find_sequences(source)
     settings = network_settings(args) | {'output_type': 'png_sequence', 'background': RVM_GREEN,
                                          'progress': not args.disable_progress}
-    model, device, dtype = open_network(args, load_network)
+    engine = open_from_flags(args)
 
     def convert(sequence: Sequence) -> ConversionReport:
         outputs = {argument: target / sequence.name / folder for argument, folder in FOLDERS.items()}
         skip = not args.overwrite and sequence.is_complete(outputs)
         return convert_one(sequence.source, outputs.values(), skip, lambda: convert_video(
-            model, sequence.source, device=device, dtype=dtype, **outputs, **settings))
+            engine, sequence.source, **outputs, **settings))
 
     reports, started = [], time.perf_counter()
     for number, sequence in enumerate(sequences, 1):

@@ -5,10 +5,9 @@
 What the formats are for, and programs that use them: documentation/deployment.md.
 """
 
-import os
-import sys
+import cli  # noqa: F401  # isort: skip
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')     # as inference.py runs
+import sys
 
 from export.command import main
 

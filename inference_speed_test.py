@@ -9,16 +9,15 @@ Without --checkpoint the weights are random, which changes nothing about the spe
 --compare-engines for whole conversions.
 """
 
+import cli  # noqa: F401  # isort: skip
+
 import argparse
-import os
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
-
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')     # as inference.py runs
 
 import cv2
 import numpy as np
@@ -28,15 +27,17 @@ from benchmark.end_to_end import time_end_to_end
 from benchmark.engines import convert_in_turns, time_in_turns
 from benchmark.machine import describe_machine
 from benchmark.network import count_multiply_adds, matter_step, network_step, time_step
+from cli.command import EXPECTED_ERRORS, one_line, run_command
+from cli.json_file import check_json, write_json
 from engine.device import PRECISIONS, choose_device, choose_precision, cpu_has_bfloat16
+from engine.flags import parse_ratio
 from engine.matter import Matter
 from engine.sizes import auto_ratio
 from export.formats import Format
 from export.options import ExportOptions
 from model import ENCODERS, REFINERS, MattingNetwork, reparameterize_model
 from model.weights import load_network
-from video.batch import EXPECTED_ERRORS, check_json, one_line, parse_ratio, run_command, write_json
-from video.conversion import open_reader
+from video.inputs import open_reader
 
 RESOLUTION = 1920, 1080
 FILES = (('torchscript', 'dynamic', 'fp32'), ('onnx', 'dynamic', 'fp32'), ('onnx', 'static', 'fp32'),

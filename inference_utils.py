@@ -20,6 +20,7 @@ from torch import Tensor
 from engine.matter import Matter
 from engine.sizes import auto_ratio
 from video.background import parse_background
+from video.formats import DEFAULT_CRF
 from video.frame import ColorTags, Frame, StreamInfo
 from video.images import ImageFolderWriter, ImageSequenceReader
 from video.reader import VideoReader
@@ -80,7 +81,7 @@ class VideoWriter(TensorWriter):
     """
 
     def __init__(self, path: str | Path, frame_rate: float | Fraction, bit_rate: int | None = None,
-                 codec: str | None = None, crf: int = 18, audio_from: str | Path | None = None):
+                 codec: str | None = None, crf: int = DEFAULT_CRF, audio_from: str | Path | None = None):
         self._rate = Fraction(frame_rate).limit_denominator(1001)
         self._arguments = path, {'codec': codec, 'crf': crf, 'bit_rate': bit_rate, 'audio_from': audio_from}
         self._writer, self._count = None, 0

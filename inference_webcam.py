@@ -3,13 +3,10 @@
     python inference_webcam.py --background beach.jpg
 """
 
-import os
-import sys
+import cli  # noqa: F401  # isort: skip
 
-# as in inference.py: threads that wait by spinning hold up the camera's and the encoder's
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+import sys
 
 if __name__ == '__main__':
     from live.command import main
-    from model.weights import load_network
-    sys.exit(main(load_network))
+    sys.exit(main())

@@ -10,7 +10,8 @@ composed from photos with mattes, or come from --data-root (I-HIM50K, V-HIM2K5).
 narrow network on two cores. The recipe: documentation/instance_matting.md.
 """
 
-import os
+import cli  # noqa: F401  # isort: skip
+
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -19,8 +20,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from random import Random
-
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')      # as in train_photos.py
 
 import torch
 import yaml

@@ -7,8 +7,9 @@ A run has a time budget, not a number of epochs: its phases and its learning rat
 stopped goes on where it stood. The recipe is explained in documentation/default_weights.md.
 """
 
+import cli  # noqa: F401  # isort: skip
+
 import math
-import os
 import random
 import sys
 import time
@@ -17,9 +18,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-# Beside another busy process, threads that wait by spinning take seconds a frame: read when torch is loaded.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import torch
 from torch import Tensor, nn

@@ -8,7 +8,8 @@ A run has a time budget: first the coarse network on small frames, then the refi
 paper on its data sets are train_base.py and train_refine.py. The recipe: documentation/background_plate.md.
 """
 
-import os
+import cli  # noqa: F401  # isort: skip
+
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -16,8 +17,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')      # as in train_photos.py
 
 import torch
 from torch import Tensor

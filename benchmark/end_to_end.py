@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from converter.conversion import Conversion, ConversionReport
 from engine.matter import Matter
 from model.interface import interface_of
 from video.background import RVM_GREEN
-from video.conversion import Conversion, ConversionReport, open_reader
 from video.frame import ColorTags, StreamInfo
+from video.inputs import open_reader
 from video.outputs import EncodingOptions, plan_outputs
 from video.writer import VideoFileWriter
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from converter.conversion import ConversionReport
 from engine.matter import Matter
-from video.conversion import ConversionReport
 
 from .end_to_end import WARM_UP_FRAMES, convert, write_clip
 from .network import NetworkTiming, time_step

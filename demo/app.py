@@ -14,13 +14,13 @@ import threading
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')      # as in inference.py
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'         # read when gradio is imported
 os.environ['HF_HUB_DISABLE_TELEMETRY'] = '1'
 
+from cli.command import run_command  # noqa: E402
 from demo.page_job import Engine, list_checkpoints  # noqa: E402
 from engine.device import choose_device, choose_precision  # noqa: E402
-from video.batch import add_network_flags, run_command  # noqa: E402
+from engine.flags import add_network_flags  # noqa: E402
 
 INSTALL = 'the page needs the gradio package: pip install -r requirements/gradio.txt'
 PORTS = range(1, 65536)

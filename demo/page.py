@@ -8,9 +8,9 @@ from pathlib import Path
 
 import gradio as gr
 
+from cli.command import EXPECTED_ERRORS, one_line
 from demo.page_job import BACKGROUNDS, SIZES, TRANSPARENT_FILES, Engine, Fields, Stopped, run_job
 from demo.sample_clip import write_sample_clip
-from video.batch import EXPECTED_ERRORS, one_line
 
 KEEP = 3600, 24 * 3600       # [s] how often uploads and results are looked through, and how old they become
 

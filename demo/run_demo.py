@@ -14,11 +14,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'demo')]
 
 from sample_clip import RATE, SECONDS, write_sample_clip  # noqa: E402
 
+from converter.preview import label_strip, tile  # noqa: E402
 from engine.device import choose_device, choose_precision  # noqa: E402
 from inference import convert_video  # noqa: E402
 from model.weights import load_network  # noqa: E402
 from video.images import ImageFileWriter  # noqa: E402
-from video.preview import label_strip, tile  # noqa: E402
 from video.reader import VideoReader  # noqa: E402
 
 MOMENTS = (0.1, 0.4, 0.7, 0.95)      # of the clip's length

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cli.command import run_command
+from engine.flags import parse_ratio
 from files import adopt, check_apart, publish, scratch_folder
 from model import MattingNetwork, reparameterize_model
 from model.weights import load_network
-from video.batch import parse_ratio, run_command
-from video.conversion import open_reader
+from video.inputs import open_reader
 
 from .formats import FORMATS, Format, RuntimeAbsent
 from .options import PRECISIONS, SHAPES, ExportOptions

@@ -7,7 +7,7 @@
 import argparse
 import sys
 
-from video.batch import run_command
+from cli.command import run_command
 
 from .environments import PURPOSES, RECIPES, make
 

@@ -15,8 +15,8 @@ import av
 import cv2
 import numpy as np
 
-from video.conversion import open_reader
 from video.frame import Frame, StreamInfo
+from video.inputs import open_reader
 from video.reader import EXACT, video_stream
 
 TICK = Fraction(1, 90_000)       # [s] time base of cameras and streams: frames are stamped when they arrive

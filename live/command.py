@@ -2,23 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
+from cli.command import run_command
+from cli.json_file import check_json, write_json
+from engine.flags import add_network_flags, add_size_flags, matter_settings, open_from_flags, parse_resize
 from engine.matter import Matter
 from files import check_apart
 from video.background import FITS, LOOPS
-from video.batch import (
-    add_network_flags,
-    add_size_flags,
-    check_json,
-    matter_settings,
-    open_network,
-    parse_resize,
-    run_command,
-    write_json,
-)
-from video.formats import CODECS
+from video.formats import CODECS, DEFAULT_CRF
 from video.outputs import EncodingOptions, plan_outputs, read_files, resized
 
 from .backgrounds import BUILT_IN, BackgroundCycle
@@ -62,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
                              '--background is given')
     output.add_argument('--overwrite', action='store_true', help='replace a recording that exists')
     output.add_argument('--codec', choices=sorted(CODECS), help='instead of the one the suffix stands for')
-    output.add_argument('--crf', type=int, default=18, help='quality, lower is better (default: %(default)s)')
+    output.add_argument('--crf', type=int, default=DEFAULT_CRF, help='quality, lower is better (default: %(default)s)')
     output.add_argument('--virtual-camera', nargs='?', const='', metavar='DEVICE',
                         help='be a camera for other programs (pip install -r requirements/webcam.txt)')
     output.add_argument('--max-frames', type=int, metavar='N', help='end after so many frames')
@@ -72,20 +64,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(load_network: Callable, argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command.
 
-    Args:
-        load_network: `model.weights.load_network`; handed in, because this room knows no network.
     Returns:
         Exit code: 0 done (also by Ctrl-C, which finishes the recording), 1 camera or recording failed on the way,
         2 bad input, 130 interrupted twice.
     """
     args = build_parser().parse_args(argv)
-    return run_command(lambda: run(args, load_network))
+    return run_command(lambda: run(args))
 
 
-def run(args: argparse.Namespace, load_network: Callable) -> int:
+def run(args: argparse.Namespace) -> int:
     settings, input_resize = matter_settings(args), parse_resize(args.input_resize)
     check_limits(args)
     backgrounds = BackgroundCycle(args.background, args.background_fit, args.background_loop)
@@ -99,8 +89,7 @@ def run(args: argparse.Namespace, load_network: Callable) -> int:
                                   args.loop))
     parts, recording = [capture], None
     try:
-        model, device, dtype = open_network(args, load_network)
-        matter = Matter(model, device=device, dtype=dtype, **settings)
+        matter = Matter(open_from_flags(args), **settings)
         info = resized(capture.camera.info, input_resize)
         size = info.width, info.height
         matter.check_size(*size)

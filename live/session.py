@@ -11,8 +11,8 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from cli.command import EXPECTED_ERRORS, one_line
 from engine.matter import Matter
-from video.batch import EXPECTED_ERRORS, one_line
 from video.images import resize_pixels
 from video.render import Renderer
 

@@ -17,6 +17,7 @@ from .model import REFINERS
 from .state_dicts import load_strictly, read_state
 
 DEFAULT_WEIGHTS = Path(__file__).parent / 'weights' / 'mobilenetv3_default.safetensors'
+OWN: dict[str, Path] = {'default': DEFAULT_WEIGHTS}      # of this repository
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,14 @@ PUBLISHED: dict[str, PublishedWeights] = {
         'https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_resnet50.pth', 'GPL-3.0'),
 }
 
+WEIGHT_NAMES = [*OWN, *PUBLISHED]
+
 
 def resolve_checkpoint(checkpoint: str | Path, progress: bool = True) -> Path:
     """A name or a path -> a file on this machine; published weights are downloaded to the torch hub cache.
 
     Args:
-        checkpoint: 'default', a name in `PUBLISHED`, or the path of a .pth or .safetensors file.
+        checkpoint: a name in `WEIGHT_NAMES`, or the path of a .pth or .safetensors file.
         progress: show the download.
     Raises:
         FileNotFoundError: no such file, and not a known name; or no default weights in this clone.
@@ -49,16 +52,16 @@ def resolve_checkpoint(checkpoint: str | Path, progress: bool = True) -> Path:
     if str(checkpoint) in PUBLISHED:
         published = PUBLISHED[str(checkpoint)]
         return download_once(published.url, f'{checkpoint}.pth', f'{checkpoint} ({published.licence})', progress)
-    if str(checkpoint) == 'default':
-        if not DEFAULT_WEIGHTS.is_file():
+    if str(checkpoint) in OWN:
+        if not OWN[str(checkpoint)].is_file():
             raise FileNotFoundError(
-                f'checkpoint "default": this clone has no weights of its own yet ({DEFAULT_WEIGHTS.name}); use '
-                'rvm_mobilenetv3 (official RVM weights, GPL-3.0, downloaded once) or the path of a file')
-        return DEFAULT_WEIGHTS
+                f'checkpoint "{checkpoint}": this clone lacks {OWN[str(checkpoint)].name}; use rvm_mobilenetv3 '
+                '(official RVM weights, GPL-3.0, downloaded once) or the path of a file')
+        return OWN[str(checkpoint)]
     path = Path(checkpoint)
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {str(checkpoint)!r}: no such file, and not one of the known names '
-                                f'({", ".join(["default", *PUBLISHED])})')
+                                f'({", ".join(WEIGHT_NAMES)})')
     return path
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from cli.command import one_line
 from custom_inference import main
 from inference_utils import VideoWriter
 from model import MattingNetwork
 from model.weights import save_network
 from video.background import RVM_GREEN
-from video.batch import one_line
 from video.images import read_image
 
 FRAMES = 3

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 
+from converter.command import main
 from files import is_partial
 from inference import convert_video
 from model import MattingNetwork
-from model.weights import load_network, save_network
+from model.weights import save_network
 from tests.clips import BrightnessNetwork, picture, read_times, write_clip
-from video.command import main
 from video.pipeline import StageError
 from video.reader import VideoReader
 
@@ -243,7 +243,7 @@ def test_memory_does_not_grow_with_the_clip(tmp_path):
 # ---------------------------------------------------------------------------------------------- command line
 
 def run(*arguments, expect=0) -> None:
-    assert main(load_network, convert_video, [*map(str, arguments), '--disable-progress']) == expect
+    assert main([*map(str, arguments), '--disable-progress']) == expect
 
 
 def test_short_form(clip, tmp_path, checkpoint, capsys):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import engine.flags
 from live.command import main
 from tests.clips import write_clip
 from tests.live.fakes import DescribedNetwork, DyingNetwork
@@ -15,8 +16,10 @@ from video.reader import VideoReader
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load(checkpoint, variant, refiner, progress):
-    return DescribedNetwork()
+@pytest.fixture(autouse=True)
+def network(monkeypatch):
+    """Stands in for the weights of every command here."""
+    monkeypatch.setattr(engine.flags, 'load_network', lambda *_, **__: DescribedNetwork())
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def clip(tmp_path):
 
 
 def test_a_recording_from_a_file(clip, tmp_path, capsys):
-    code = main(load, ['--camera', str(clip), '--no-window', '-o', str(tmp_path / 'out.mp4'), '--background', 'red',
+    code = main(['--camera', str(clip), '--no-window', '-o', str(tmp_path / 'out.mp4'), '--background', 'red',
                        '--report', str(tmp_path / 'report.json'), '--device', 'cpu'])
     report = json.loads((tmp_path / 'report.json').read_text())
     assert code == 0 and report['error'] == ''
@@ -37,15 +40,15 @@ def test_a_recording_from_a_file(clip, tmp_path, capsys):
 
 
 def test_sizes_and_limits(clip, tmp_path):
-    assert main(load, ['--camera', str(clip), '--loop', '--no-window', '-o', str(tmp_path / 'out.mov'), '--max-frames',
+    assert main(['--camera', str(clip), '--loop', '--no-window', '-o', str(tmp_path / 'out.mov'), '--max-frames',
                        '8', '--input-resize', '32', '24', '--downsample-ratio', '1', '--device', 'cpu']) == 0
     frames = list(VideoReader(tmp_path / 'out.mov'))
     assert len(frames) == 8 and frames[0].pixels.shape == (24, 32, 3)
 
 
-def test_a_failure_on_the_way_keeps_what_was_recorded(clip, tmp_path, capsys):
-    code = main(lambda *_, **__: DyingNetwork(frames=4), ['--camera', str(clip), '--loop', '--no-window', '-o',
-                                                    str(tmp_path / 'out.mp4'), '--device', 'cpu'])
+def test_a_failure_on_the_way_keeps_what_was_recorded(clip, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(engine.flags, 'load_network', lambda *_, **__: DyingNetwork(frames=4))
+    code = main(['--camera', str(clip), '--loop', '--no-window', '-o', str(tmp_path / 'out.mp4'), '--device', 'cpu'])
     assert code == 1 and len(list(VideoReader(tmp_path / 'out.mp4'))) == 2       # two calls were for warming up
     assert capsys.readouterr().err == 'error: the accelerator is gone\n'
 
@@ -63,7 +66,7 @@ def test_a_failure_on_the_way_keeps_what_was_recorded(clip, tmp_path, capsys):
     (['--camera', 'in.mp4', '--input-resize', '0', '9'], '--input-resize must be two positive numbers, got [0, 9]'),
     (['--camera', 'in.mp4', '--background', 'no colour'], 'background must be a colour'),
     (['--camera', 'in.mp4', '--downsample-ratio', '0.001'], 'leaves no pixel of a 64x48 frame'),
-    (['--camera', 'in.mp4', '-o', 'in.mp4'], 'is the input itself'),
+    (['--camera', 'in.mp4', '-o', 'in.mp4'], 'in.mp4 is the camera itself'),
     (['--camera', 'in.mp4', '-o', 'there.mp4'], 'exists: use --overwrite to replace it'),
     (['--camera', 'in.mp4', '-o', 'out.avi'], 'cannot tell what to write from the name out.avi'),
     (['--camera', 'in.mp4', '-o', 'out.mp4', '--virtual-camera'], 'virtual camera'),
@@ -73,7 +76,7 @@ def test_bad_input_is_one_line(clip, tmp_path, monkeypatch, capsys, flags, messa
     monkeypatch.setitem(sys.modules, 'pyvirtualcam', None)
     (tmp_path / 'there.mp4').write_text('kept')
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert main(load, [*flags, '--no-window', '--device', 'cpu']) == 2
+    assert main([*flags, '--no-window', '--device', 'cpu']) == 2
     err = capsys.readouterr().err
     assert err.startswith('error: ') and err.count('\n') == 1 and message in err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -81,7 +84,7 @@ def test_bad_input_is_one_line(clip, tmp_path, monkeypatch, capsys, flags, messa
 
 def test_no_screen_is_one_line(clip, monkeypatch, capsys):
     monkeypatch.setenv('DISPLAY', ':4711')
-    assert main(load, ['--camera', str(clip), '--device', 'cpu']) == 2
+    assert main(['--camera', str(clip), '--device', 'cpu']) == 2
     assert 'use --no-window' in capsys.readouterr().err
 
 

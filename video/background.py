@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from PIL import ImageColor
 
-from .formats import is_image_path
+from files import is_image_path
+
 from .images import ImageSequenceReader, read_image
 from .reader import VideoReader
 
@@ -17,7 +18,23 @@ LOOPS = ('loop', 'hold', 'error')
 BLUR_SIDE = 360     # [px] the scene is blurred at this height: a wide blur holds no detail that a larger one would keep
 
 
-class ColorBackground:
+class Background:
+    """Behind the people. Subclasses write `at`."""
+
+    def at(self, time: Fraction, size: tuple[int, int], src: np.ndarray, pha: np.ndarray | None) -> np.ndarray:
+        """Colour behind a frame at `time` [s], (H, W, 3) or (1, 1, 3) float32 in [0, 1].
+
+        Args:
+            size: (W, H) [px] of the frame. src: (H, W, 3) itself, uint8 or uint16.
+            pha: (h, w) float32 alpha at any size.
+        """
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """Begin at time 0 again, for another clip."""
+
+
+class ColorBackground(Background):
     """One colour, RGB 0-255."""
 
     def __init__(self, color: tuple[int, int, int] = RVM_GREEN):
@@ -28,7 +45,7 @@ class ColorBackground:
         return np.float32(self.color).reshape(1, 1, 3) / 255
 
 
-class ImageBackground:
+class ImageBackground(Background):
     """One image, fitted once per frame size."""
 
     def __init__(self, path: Path, fit: str = 'cover'):
@@ -41,7 +58,7 @@ class ImageBackground:
         return self._fitted
 
 
-class MovingBackground:
+class MovingBackground(Background):
     """A video or a folder of images, shown at the speed of its own clock.
 
     Args:
@@ -54,6 +71,9 @@ class MovingBackground:
         self.path, self._fit, self._loop = path, fit, loop
         self._reader = ImageSequenceReader(path) if path.is_dir() else VideoReader(path)
         self._base = self._reader.info.time_base
+        self.restart()
+
+    def restart(self) -> None:
         self._restart(Fraction(0))
 
     def _restart(self, time: Fraction) -> None:
@@ -87,7 +107,7 @@ class MovingBackground:
         return self._fitted
 
 
-class BlurBackground:
+class BlurBackground(Background):
     """The scene out of focus. People are left out of the blur, so that no halo of them surrounds them.
 
     Args:
@@ -120,15 +140,14 @@ class BlurBackground:
         return cv2.resize(np.clip(blurred, 0, 1), size, interpolation=cv2.INTER_LINEAR)
 
 
-Background = ColorBackground | ImageBackground | MovingBackground | BlurBackground
-
-
-def parse_background(text: str | tuple[int, int, int] | None, fit: str = 'cover', loop: str = 'loop') -> Background:
+def parse_background(text: str | Path | tuple[int, int, int] | Background | None, fit: str = 'cover',
+                     loop: str = 'loop') -> Background:
     """What `--background` means.
 
     Args:
         text: None (RVM's green), a colour name, '#rrggbb', 'r,g,b' or a tuple of 0-255, 'blur' or 'blur:RADIUS'
-            (per cent of the height), or the path of an image, a video or a folder of images.
+            (per cent of the height), or the path of an image, a video or a folder of images. What is one already is
+            answered as it is.
         fit: 'cover' crops, 'contain' adds black bars, 'stretch' distorts.
         loop: for videos, see MovingBackground.
     Raises:
@@ -138,6 +157,8 @@ def parse_background(text: str | tuple[int, int, int] | None, fit: str = 'cover'
         raise ValueError(f'background_fit must be one of {", ".join(FITS)}, got {fit!r}')
     if loop not in LOOPS:
         raise ValueError(f'background_loop must be one of {", ".join(LOOPS)}, got {loop!r}')
+    if isinstance(text, Background):
+        return text
     if text is None:
         return ColorBackground()
     if not isinstance(text, str | Path):

@@ -3,10 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.jpe', '.bmp', '.tif', '.tiff', '.webp', '.jp2', '.ppm', '.pgm', '.pnm',
-                  '.avif'}
-VIDEO_SUFFIXES = {'.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.m2ts', '.mts', '.mxf',
-                  '.wmv', '.flv', '.3gp', '.ogv', '.y4m', '.gif', '.apng'}
+DEFAULT_CRF = 18        # of lossy codecs: hardly to be told from the source
 
 
 @dataclass(frozen=True)
@@ -86,16 +83,12 @@ def codec_of(path: str | Path, codec: str | None = None) -> Codec:
     return CODECS[name]
 
 
-def is_video_path(path: str | Path) -> bool:
+def is_container_path(path: str | Path) -> bool:
     return Path(path).suffix.lower() in CONTAINERS
-
-
-def is_image_path(path: str | Path) -> bool:
-    return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def holds_alpha(path: str | Path, codec: str | None = None) -> bool:
     """Whether a composition under this name is written with transparency unless a background is asked for."""
-    if is_video_path(path):
+    if is_container_path(path):
         return codec_of(path, codec).alpha is not None
     return Path(path).suffix.lower() not in ('.jpg', '.jpeg', '.jpe', '.bmp', '.ppm', '.pgm', '.pnm')

@@ -10,9 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from files import WholeFile, WholeFolder, is_partial
+from files import IMAGE_SUFFIXES, WholeFile, WholeFolder, is_image_path, is_partial
 
-from .formats import IMAGE_SUFFIXES, is_image_path
 from .frame import Frame, StreamInfo
 
 

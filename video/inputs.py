@@ -1,15 +1,33 @@
-"""Which clips a list of names stands for, and what their outputs are called."""
+"""Which clips a list of names stands for, what reads them, and what their outputs are called."""
 
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from glob import glob, has_magic
 from pathlib import Path
 
-from files import is_partial
+from files import VIDEO_SUFFIXES, is_image_path, is_partial, natural_key
 
-from .formats import VIDEO_SUFFIXES, is_image_path, is_video_path
-from .images import list_images, natural_key
+from .formats import is_container_path
+from .images import ImageSequenceReader, list_images
+from .reader import VideoReader
+
+Reader = VideoReader | ImageSequenceReader
+
+
+def open_reader(source: str | Path | Reader, frame_rate: float | Fraction = 30, num_workers: int = 0) -> Reader:
+    """A file that is no image is a video; a folder or an image is an image sequence, as in RVM; a reader is itself.
+
+    Raises:
+        FileNotFoundError, ValueError: see the readers.
+    """
+    if isinstance(source, Reader):
+        return source
+    path = Path(source)
+    if path.is_dir() or (is_image_path(path) and path.is_file()):
+        return ImageSequenceReader(path, frame_rate, num_workers)
+    return VideoReader(path)
 
 
 @dataclass(frozen=True)
@@ -161,7 +179,7 @@ def output_path(template: str | Path, clip: Input, batch: bool, several: bool) -
         return Path(*parts[:first], clip.folder, *(part.replace('{name}', clip.name) for part in parts[first:]))
     if not batch:
         return Path(text)
-    if is_video_path(text) or is_image_path(text):
+    if is_container_path(text) or is_image_path(text):
         if not several:
             return Path(text)
         raise ValueError(f'{text} would be written once for every input: use a folder, or {{name}} in the file name')

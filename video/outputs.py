@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from files import check_apart, publish
+from files import check_apart, is_image_path, publish
 
-from .formats import holds_alpha, is_image_path, is_video_path
+from .formats import DEFAULT_CRF, holds_alpha, is_container_path
 from .frame import StreamInfo
 from .images import ImageFileWriter, ImageFolderWriter, existing_frames, list_images
-from .render import KINDS
+from .kinds import KINDS, check_kinds
 from .writer import VideoFileWriter
 
-CHANNELS = {'composition': 3, 'rgba': 4, 'alpha': 1, 'foreground': 3}
 OUTPUT_TYPES = ('auto', 'video', 'png_sequence')
 
 
@@ -25,7 +24,7 @@ class EncodingOptions:
     """How outputs are encoded. None: the format's own choice."""
 
     codec: str | None = None
-    crf: int = 18
+    crf: int = DEFAULT_CRF
     bit_rate: int | None = None          # [bit/s]
     encoder_options: dict[str, str] = field(default_factory=dict)
     start_number: int = 0                # of numbered images
@@ -44,7 +43,7 @@ class Output:
 
     @property
     def is_folder(self) -> bool:
-        return self.output_type == 'png_sequence' or not (is_video_path(self.path) or is_image_path(self.path)
+        return self.output_type == 'png_sequence' or not (is_container_path(self.path) or is_image_path(self.path)
                                                           or self.output_type == 'video' or self.path.suffix)
 
     @property
@@ -57,9 +56,8 @@ class Output:
             return ImageFolderWriter(self.path, '.png', options.start_number, self.overwrite)
         if self.is_image:
             return ImageFileWriter(self.path, self.overwrite)
-        # an alpha video is a tool of editors, not something to listen to
-        audio = source if options.keep_audio and self.kind != 'alpha' else None
-        return VideoFileWriter(self.path, info, CHANNELS[self.kind], options.codec, options.crf, options.bit_rate,
+        audio = source if options.keep_audio and KINDS[self.kind].audio else None
+        return VideoFileWriter(self.path, info, KINDS[self.kind].channels, options.codec, options.crf, options.bit_rate,
                                options.encoder_options, audio, self.overwrite, options.live)
 
     def exists(self) -> bool:
@@ -103,6 +101,7 @@ def plan_outputs(named: dict[str, str | Path | None], source: Path, output_type:
     """
     if output_type not in OUTPUT_TYPES:
         raise ValueError(f'output_type must be one of {", ".join(OUTPUT_TYPES)}, got {output_type!r}')
+    check_kinds(named)
     outputs = [Output(kind, Path(path), output_type, overwrite) for kind, path in named.items() if path is not None]
     if not outputs:
         raise ValueError('nothing to write: name at least one of ' + ', '.join(f'output_{kind}' for kind in KINDS))
@@ -128,7 +127,7 @@ def _check_output(output: Output, codec: str | None, overwrite: bool) -> None:
     if output.is_folder and path.exists() and not path.is_dir():
         raise ValueError(f'output {path} is a file, a folder was expected: for a video, give it a suffix such as .mp4')
     if not output.is_folder and not output.is_image:
-        alpha = holds_alpha(path, codec) if is_video_path(path) else None
+        alpha = holds_alpha(path, codec) if is_container_path(path) else None
         if alpha is None:
             raise ValueError(f'cannot tell what to write from the name {path}: use .mp4 .m4v .mov .webm .mkv, an image '
                              'suffix, or a folder name without suffix')

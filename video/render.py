@@ -2,18 +2,30 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import Protocol
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.prediction import Prediction
-
 from .background import Background, ColorBackground
+from .kinds import KINDS
 
-KINDS = ('composition', 'rgba', 'alpha', 'foreground')
 STRIP_ELEMENTS = 1 << 16     # pixels per strip: a strip's planes together stay within a core's L2 cache
+
+
+class Prediction(Protocol):
+    """What a network says about a frame; `engine.prediction` has two."""
+
+    height: int
+    device: torch.device
+
+    def rows(self, start: int, stop: int) -> dict[str, Tensor]:
+        """Answers by name, (C, R, W) float32 in [0, 1], of rows start..stop."""
+
+    def small_alpha(self) -> np.ndarray:
+        """(h, w) float32 alpha, at any size."""
 
 
 class Renderer:
@@ -29,7 +41,7 @@ class Renderer:
                  premultiply: bool = False):
         self.wanted = sorted(set(wanted))
         self.background, self.premultiply = background or ColorBackground(), premultiply
-        self._composes = any(kind == 'composition' for kind, _ in self.wanted)
+        self._composes = any(KINDS[kind].composes for kind, _ in self.wanted)
 
     def __call__(self, prediction: Prediction, pixels: np.ndarray,
                  time: Fraction = Fraction(0)) -> dict[tuple[str, int], np.ndarray]:
@@ -45,30 +57,19 @@ class Renderer:
         H, W = pixels.shape[:2]
         bgr = None
         if self._composes:
-            behind = self.background.at(time, (W, H), pixels, prediction.small_alpha())
-            bgr = torch.from_numpy(np.ascontiguousarray(behind.transpose(2, 0, 1))).to(prediction.device)
-        channels = {'composition': 3, 'rgba': 4, 'alpha': 1, 'foreground': 3}
-        out = {(kind, depth): np.empty((H, W, channels[kind]), np.uint8 if depth == 8 else np.uint16)
+            scene = self.background.at(time, (W, H), pixels, prediction.small_alpha())
+            bgr = torch.from_numpy(np.ascontiguousarray(scene.transpose(2, 0, 1))).to(prediction.device)
+        out = {(kind, depth): np.empty((H, W, KINDS[kind].channels), np.uint8 if depth == 8 else np.uint16)
                for kind, depth in self.wanted}
         step = H if prediction.device.type != 'cpu' else max(1, STRIP_ELEMENTS // W)
         for start in range(0, H, step):
             stop = min(start + step, H)
-            rows = prediction.rows(start, stop)
+            answers = prediction.rows(start, stop)
+            behind = bgr if bgr is None or bgr.size(1) == 1 else bgr[:, start:stop]
             for (kind, depth), array in out.items():
-                planes = self._planes(kind, rows['fgr'], rows['pha'],
-                                      bgr if bgr is None or bgr.size(1) == 1 else bgr[:, start:stop])
+                planes = KINDS[kind].planes(answers, behind, self.premultiply)
                 interleave(quantise(planes, depth), array[start:stop])
         return out
-
-    def _planes(self, kind: str, fgr: Tensor, pha: Tensor, bgr: Tensor | None) -> Tensor:
-        if kind == 'composition':
-            return torch.lerp(bgr.expand_as(fgr), fgr, pha)
-        if kind == 'alpha':
-            return pha
-        if kind == 'foreground':
-            return fgr
-        # straight alpha keeps the colour wherever anything of the person shows, and clears it where nothing does
-        return torch.cat([fgr * (pha if self.premultiply else (pha > 0)), pha])
 
 
 def quantise(planes: Tensor, depth: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from files import WholeFile
 
 from .audio import Companions
 from .chroma import move_chroma_left
-from .formats import Container, codec_of, container_of
+from .formats import DEFAULT_CRF, Container, codec_of, container_of
 from .frame import ColorTags, StreamInfo
 from .reader import EXACT
 
@@ -44,8 +44,8 @@ class VideoFileWriter:
         ValueError: unknown suffix or codec, an option the encoder refuses, alpha for a codec without.
     """
 
-    def __init__(self, path: str | Path, info: StreamInfo, channels: int = 3, codec: str | None = None, crf: int = 18,
-                 bit_rate: int | None = None, options: dict[str, str] | None = None,
+    def __init__(self, path: str | Path, info: StreamInfo, channels: int = 3, codec: str | None = None,
+                 crf: int = DEFAULT_CRF, bit_rate: int | None = None, options: dict[str, str] | None = None,
                  audio_from: str | Path | None = None, overwrite: bool = True, live: bool = False):
         self.path, self.info, self.channels = Path(path), info, channels
         self.codec, self.notes = codec_of(path, codec), []

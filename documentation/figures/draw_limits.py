@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from converter.preview import label_strip, tile
 from demo.sample_clip import read_astronaut, scene
 from engine.matter import Matter
 from model.weights import load_network
-from video.preview import label_strip, tile
 from video.render import Renderer
 
 PICTURE = Path(__file__).resolve().parents[1] / 'img' / 'limits_size.jpg'

@@ -9,6 +9,7 @@ import torch
 pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/onnx.txt')
 pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements/onnx.txt')
 
+from converter.command import main
 from engine.base import graph_ratio
 from engine.runtimes import open_exported
 from engine.runtimes.onnx import OnnxNetwork, choose_providers
@@ -18,14 +19,12 @@ from export.options import ExportOptions
 from inference import convert_video
 from inference_utils import Matter, VideoReader
 from model import reparameterize_model
-from model.weights import load_network
 from tests.clips import write_clip
 from tests.export.networks import RATIO, SIZE, clip, filled_network
-from video.command import main
 
 
 def run(*flags: str) -> int:
-    return main(load_network, convert_video, [*map(str, flags), '--disable-progress'])
+    return main([*map(str, flags), '--disable-progress'])
 
 
 def last_frame(path) -> np.ndarray:

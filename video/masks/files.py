@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..formats import VIDEO_SUFFIXES
-from ..images import is_image_path, list_images, natural_key
+from files import VIDEO_SUFFIXES, is_image_path, natural_key
+
+from ..images import list_images
 from ..reader import VideoReader
 from .labels import MOST_PEOPLE, colours_to_labels, davis_palette, is_grey, read_labels, read_mask
 from .matching import Clip, last_number, match_frames, match_numbers

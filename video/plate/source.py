@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..formats import VIDEO_SUFFIXES, is_image_path
+from files import VIDEO_SUFFIXES, is_image_path
+
 from ..frame import Frame
 from ..images import ImageSequenceReader, read_image
 from ..reader import VideoReader

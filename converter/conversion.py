@@ -3,26 +3,22 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from fractions import Fraction
 from itertools import groupby
-from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from engine.matter import Matter
 from engine.prediction import Prediction
-
-from .background import Background
-from .formats import is_image_path
-from .frame import Frame
-from .images import ImageSequenceReader, resize_pixels
-from .outputs import EncodingOptions, Output, OutputSet, resized
-from .pipeline import Pipeline
-from .reader import VideoReader
-from .render import Renderer
-
-Reader = VideoReader | ImageSequenceReader
+from video.background import Background
+from video.frame import Frame
+from video.images import resize_pixels
+from video.inputs import Reader
+from video.kinds import check_answered
+from video.outputs import EncodingOptions, Output, OutputSet, resized
+from video.pipeline import Pipeline
+from video.reader import VideoReader
+from video.render import Renderer
 
 
 @dataclass
@@ -62,18 +58,6 @@ class Rendered:
     duration: int | None = None
 
 
-def open_reader(source: str | Path, frame_rate: float | Fraction = 30, num_workers: int = 0) -> Reader:
-    """A file that is no image is a video; a folder or an image is an image sequence, as in RVM.
-
-    Raises:
-        FileNotFoundError, ValueError: see the readers.
-    """
-    path = Path(source)
-    if path.is_dir() or (is_image_path(path) and path.is_file()):
-        return ImageSequenceReader(path, frame_rate, num_workers)
-    return VideoReader(path)
-
-
 class Conversion:
     """Convert one clip.
 
@@ -99,12 +83,15 @@ class Conversion:
         self.shows_bar = bool(progress) and not callable(progress)
         self.info = resized(reader.info, input_resize)
         matter.check_size(self.info.width, self.info.height)
+        check_answered([output.kind for output in outputs], matter.interface.outputs)
         self.notes: list[str] = list(getattr(reader, 'notes', []))
 
     def run(self) -> ConversionReport:
         """Convert; outputs appear when all of them are complete, and not at all after an error or Ctrl-C."""
         started = time.perf_counter()
         self.matter.reset()
+        if self.background is not None:
+            self.background.restart()
         source = self.reader.path if isinstance(self.reader, VideoReader) else None
         self.writers = OutputSet(self.planned, self.info, self.options, source)
         self.renderer = Renderer(self.writers.wanted, self.background, self.premultiply)

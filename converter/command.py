@@ -1,34 +1,24 @@
 """The command line of inference.py: many inputs, one report, plain errors."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
+from cli.command import run_command
+from cli.json_file import check_json, write_json
+from engine.flags import add_network_flags, add_size_flags, open_from_flags
 from engine.matter import Matter
-from engine.opening import open_engine
 from engine.sizes import choose_inference_size
-from files import check_apart
+from files import check_apart, is_image_path
+from video.background import FITS, LOOPS, parse_background
+from video.formats import CODECS, DEFAULT_CRF
+from video.inputs import Input, default_output, expand_inputs, is_batch, open_reader, output_path
+from video.kinds import KINDS
+from video.outputs import OUTPUT_TYPES, Output, read_files
 
-from .background import FITS, LOOPS, parse_background
-from .batch import (
-    add_network_flags,
-    add_size_flags,
-    check_json,
-    convert_one,
-    count_statuses,
-    exit_code,
-    network_settings,
-    open_network,
-    run_command,
-    write_json,
-)
-from .conversion import ConversionReport, open_reader
-from .formats import CODECS, is_image_path
-from .inputs import Input, default_output, expand_inputs, is_batch, output_path
-from .outputs import OUTPUT_TYPES, Output, read_files
+from .batch import convert_one, count_statuses, exit_code, network_settings
+from .conversion import ConversionReport
+from .convert import convert_video
 from .preview import write_preview
-
-KINDS = ('composition', 'alpha', 'foreground', 'rgba')
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -43,13 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument('inputs', nargs='*', metavar='INPUT', help='video, image, folder or glob pattern')
     files.add_argument('--input-source', action='append', default=[], metavar='INPUT', help='the same, as a flag')
     files.add_argument('--recursive', action='store_true', help='look into sub-folders too')
-    files.add_argument('-o', '--output', '--output-composition', dest='output_composition', metavar='PATH',
-                       help='composition; transparent where the format can hold it and no --background is given. '
-                            '.mp4 H.264, .mov ProRes 4444, .webm VP9, .mkv FFV1, .png one image, no suffix: folder of '
-                            'PNGs. "{name}" is the name of the input. Default: INPUT_composition.mp4')
-    files.add_argument('--output-alpha', metavar='PATH', help='the matte alone')
-    files.add_argument('--output-foreground', metavar='PATH', help='the foreground colours alone')
-    files.add_argument('--output-rgba', metavar='PATH', help='foreground and alpha in one, always transparent')
+    files.add_argument('-o', '--output', dest='output_composition', metavar='PATH',
+                       help='short for --output-composition. .mp4 H.264, .mov ProRes 4444, .webm VP9, .mkv FFV1, .png '
+                            'one image, no suffix: folder of PNGs. "{name}" is the name of the input. Default: '
+                            'INPUT_composition.mp4')
+    for name, kind in KINDS.items():
+        files.add_argument(f'--output-{name}', metavar='PATH', help=kind.title)
     files.add_argument('--output-type', choices=OUTPUT_TYPES, default='auto', help='default: by suffix')
     files.add_argument('--overwrite', action='store_true', help='replace outputs that exist')
     files.add_argument('--skip-existing', action='store_true', help='leave inputs alone whose outputs all exist')
@@ -68,7 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     encoding = parser.add_argument_group('encoding')
     encoding.add_argument('--codec', choices=sorted(CODECS), help='instead of the one the suffix stands for')
-    encoding.add_argument('--crf', type=int, default=18, help='quality, lower is better (default: %(default)s)')
+    encoding.add_argument('--crf', type=int, default=DEFAULT_CRF,
+                          help='quality, lower is better (default: %(default)s)')
     encoding.add_argument('--output-video-mbps', type=float, metavar='M', help='bit rate in Mbit/s instead of --crf')
     encoding.add_argument('--encoder-option', action='append', default=[], metavar='KEY=VALUE',
                           help='passed to the encoder, for example preset=slow')
@@ -79,20 +69,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(load_network: Callable, convert_video: Callable, argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command.
 
-    Args:
-        load_network: `model.weights.load_network`; handed in, because this room knows no network.
-        convert_video: `inference.convert_video`.
     Returns:
         Exit code: 0 done, 1 something failed on the way, 2 bad input, 130 interrupted.
     """
     args = build_parser().parse_args(argv)
-    return run_command(lambda: run(args, load_network, convert_video))
+    return run_command(lambda: run(args))
 
 
-def run(args: argparse.Namespace, load_network: Callable, convert_video: Callable) -> int:
+def run(args: argparse.Namespace) -> int:
     sources = [*args.inputs, *args.input_source]
     if not sources:
         raise ValueError('no input: name a video, an image or a folder (python inference.py in.mp4 -o out.mov)')
@@ -101,21 +88,20 @@ def run(args: argparse.Namespace, load_network: Callable, convert_video: Callabl
     settings = conversion_settings(args)
     jobs = [(clip, name_outputs(args, clip, is_batch(sources, clips), len(clips) > 1)) for clip in clips]
     check_files(args, jobs)
-    if len(clips) == 1:
-        open_reader(clips[0].path)               # a bad input is known before weights are loaded
-    model, device, dtype = open_network(args, load_network)
-    if args.engine == 'openvino':
-        model = open_engine(model, device, dtype, args.engine)      # compiled once for all clips
+    # a single bad input is known before weights are loaded
+    only = open_reader(clips[0].path, args.frame_rate, args.num_workers) if len(clips) == 1 or args.preview else None
+    engine = open_from_flags(args)
     if args.preview:
-        write_preview(open_reader(clips[0].path), lambda ratio: Matter(model, ratio, device=device, dtype=dtype),
-                      args.preview, choose_inference_size(model, settings['inference_size']))
+        write_preview(only, lambda ratio: Matter(engine, ratio), args.preview,
+                      choose_inference_size(engine, settings['inference_size']))
         print(f'wrote {args.preview}')
         return 0
 
     def convert(clip: Input, outputs: dict[str, Path]) -> ConversionReport:
         skip = args.skip_existing and is_done(clip.path, outputs, args.output_type)
-        return convert_one(clip.path, outputs.values(), skip, lambda: convert_video(
-            model, clip.path, device=device, dtype=dtype, **outputs, **settings))
+        return convert_one(clip.path, outputs.values(), skip,
+                           lambda: convert_video(
+                               engine, clip.path if only is None else only, **outputs, **settings))
     reports = []
     write_report(args.report, reports)           # a name that cannot be written is known before the work
     for clip, outputs in jobs:
@@ -165,11 +151,10 @@ def conversion_settings(args: argparse.Namespace) -> dict:
     for key, equals, _ in pairs:
         if not key or not equals:
             raise ValueError(f'--encoder-option must be KEY=VALUE, got {key!r}')
-    parse_background(args.background, args.background_fit, args.background_loop)
+    background = args.background and parse_background(args.background, args.background_fit, args.background_loop)
     return network_settings(args) | {
         'output_type': args.output_type, 'output_video_mbps': args.output_video_mbps,
-        'progress': not args.disable_progress, 'background': args.background,
-        'background_fit': args.background_fit, 'background_loop': args.background_loop,
+        'progress': not args.disable_progress, 'background': background,
         'premultiply': args.premultiply, 'audio': not args.no_audio, 'codec': args.codec, 'crf': args.crf,
         'encoder_options': {key: value for key, _, value in pairs}, 'frame_rate': args.frame_rate,
         'start_number': args.start_number, 'overwrite': args.overwrite or args.skip_existing,

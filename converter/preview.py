@@ -9,10 +9,9 @@ import numpy as np
 
 from engine.matter import Matter
 from engine.sizes import auto_ratio
-
-from .conversion import Reader
-from .images import ImageFileWriter
-from .render import Renderer
+from video.images import ImageFileWriter
+from video.inputs import Reader
+from video.render import Renderer
 
 MOMENTS = (0.15, 0.5, 0.85)       # of the clip's length
 WARM_UP = 8                       # frames that the recurrent states see before the one that is shown

@@ -1,0 +1,35 @@
+"""How a command ends: errors that users can mend are one line and exit code 2, signals clean up."""
+
+import signal
+import sys
+from collections.abc import Callable
+
+EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)
+
+
+def run_command(run: Callable[[], int | None]) -> int:
+    """Call `run` as the body of a command: errors become one line, SIGTERM cleans up like Ctrl-C.
+
+    Returns:
+        Exit code: that of `run`, 0 where it answers none, 2 for bad input, 130 when interrupted.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return run() or 0
+    except KeyboardInterrupt:
+        print('\ninterrupted: unfinished outputs were removed', file=sys.stderr)
+        return 130
+    except EXPECTED_ERRORS as error:
+        print(f'error: {one_line(error)}', file=sys.stderr)
+        return 2
+
+
+def _terminate(signum, frame):
+    raise KeyboardInterrupt
+
+
+def one_line(error: BaseException) -> str:
+    """The message without line breaks; system errors without their number, but with the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    return ' '.join(str(error).split())

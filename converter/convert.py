@@ -1,0 +1,91 @@
+"""`convert_video`: one clip, matted, into what is named. Arguments of the published converter keep their meaning.
+
+Paper: Robust High-Resolution Video Matting with Temporal Guidance, arXiv 2108.11515.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from engine.base import Engine
+from engine.matter import Matter
+from video.background import Background, parse_background
+from video.formats import DEFAULT_CRF
+from video.inputs import Reader, open_reader
+from video.outputs import EncodingOptions, plan_outputs
+
+from .conversion import Conversion, ConversionReport
+
+
+def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
+                  input_resize: tuple[int, int] | None = None, downsample_ratio: float | None = None,
+                  output_type: str = 'auto',
+                  output_composition: str | Path | None = None, output_alpha: str | Path | None = None,
+                  output_foreground: str | Path | None = None, output_video_mbps: float | None = None,
+                  seq_chunk: int = 1, num_workers: int = 0,
+                  progress: bool | Callable[[int, int | None], None] = True,
+                  device: str | torch.device | None = None, dtype: torch.dtype | None = None, *,
+                  output_rgba: str | Path | None = None,
+                  background: str | Path | tuple[int, int, int] | Background | None = None,
+                  background_fit: str = 'cover', background_loop: str = 'loop', premultiply: bool = False,
+                  audio: bool = True, codec: str | None = None, crf: int = DEFAULT_CRF,
+                  encoder_options: dict[str, str] | None = None, frame_rate: float | Fraction = 30,
+                  start_number: int = 0, inference_size: int | str = 'portrait', reset_on_cut: bool = False,
+                  engine: str = 'torch', overwrite: bool = True,
+                  **further_outputs: str | Path | None) -> ConversionReport:
+    """Matte one clip and write what is named.
+
+    Outputs get their format from their suffix: .mp4 H.264, .mov ProRes 4444, .webm VP9, .mkv FFV1, an image suffix one
+    image, no suffix a folder of PNGs. They appear when all of them are complete; an error leaves none.
+
+    Args:
+        model: any module that answers `fgr, pha, *rec = model(src, *rec, downsample_ratio)`, or that says in
+            `model.interface` how else it is called. It is not changed. Or an `Engine`, started once for many clips.
+        input_source: a video file, an image, or a folder of images; or a reader of one.
+        input_resize: (width, height) [px] of the frames before anything else happens; outputs have this size too.
+        downsample_ratio: in (0, 1]; None chooses it by `inference_size`.
+        output_type: 'auto' (by suffix), 'video' or 'png_sequence' (a folder).
+        output_composition: over the background; without `background`, formats that hold transparency are written with
+            it and the others get RVM's green.
+        output_alpha, output_foreground: the raw results. output_rgba: both in one, straight alpha.
+        output_video_mbps: [Mbit/s]; None means constant quality `crf`.
+        seq_chunk: frames per call of the network; more is faster on a large GPU and changes nothing else.
+        num_workers: threads that read ahead in image folders.
+        progress: show a progress bar; or a function called with (frames done, frames expected or None) after each
+            frame. What it raises stops the conversion.
+        device, dtype: of the network; None keeps the model's own. Frozen TorchScript, which cannot tell, needs both.
+        background: a colour (name, '#rrggbb', 'r,g,b', tuple of 0-255), 'blur[:radius]', or a path of an image, a video
+            or a folder, or a `Background`. background_fit: 'cover', 'contain', 'stretch'.
+            background_loop: 'loop', 'hold', 'error'.
+        premultiply: colour times alpha in outputs with transparency.
+        audio: carry audio, subtitles, chapters and metadata into composition, foreground and RGBA videos.
+        codec, crf, encoder_options: see `video.formats.CODECS`; options go to the encoder as they are.
+        frame_rate: [1/s] of image folders. start_number: of numbered outputs.
+        inference_size: long side inside the network: pixels, or 'portrait' (what the weights are for: 512 for RVM's)
+            or 'full-body' (1.5 times that, for small people).
+        reset_on_cut: forget the past at scene cuts.
+        engine: 'torch', or 'openvino' (optional extra; CPU).
+        overwrite: replace existing outputs; off raises FileExistsError.
+        further_outputs: output_KIND for any other kind in `video.kinds.KINDS`.
+    Returns:
+        What was done, how fast, and which stage was the bottleneck.
+    Raises:
+        ValueError, FileNotFoundError, PermissionError, FileExistsError: before any work, for arguments that cannot be.
+        StageError: later; the message names the frame, the cause is the original error.
+    """
+    reader = open_reader(input_source, frame_rate, num_workers)
+    bit_rate = None if output_video_mbps is None else int(output_video_mbps * 1_000_000)
+    if bit_rate is not None and bit_rate <= 0:
+        raise ValueError(f'output_video_mbps must be larger than 0, got {output_video_mbps}')
+    named = {'output_composition': output_composition, 'output_alpha': output_alpha,
+             'output_foreground': output_foreground, 'output_rgba': output_rgba, **further_outputs}
+    outputs = plan_outputs({name.removeprefix('output_'): path for name, path in named.items()}, reader.path,
+                           output_type, codec, background is not None, overwrite,
+                           {'background': background if isinstance(background, str | Path) else None})
+    matter = Matter(model, downsample_ratio, inference_size, device, dtype, reset_on_cut, engine)
+    options = EncodingOptions(codec, crf, bit_rate, encoder_options or {}, start_number, audio)
+    return Conversion(reader, matter, outputs, options, parse_background(background, background_fit, background_loop),
+                      premultiply, input_resize, seq_chunk, progress).run()

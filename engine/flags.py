@@ -1,0 +1,109 @@
+"""Flags of the network, its speed and its size, the same in every command, and what they mean."""
+
+import argparse
+
+from model.weights import WEIGHT_NAMES, load_network
+
+from .base import Engine
+from .device import PRECISIONS, choose_device, choose_precision
+from .opening import ENGINES, open_engine
+from .runtimes import RUNTIMES, is_exported
+from .sizes import MIN_INFERENCE_SIZE, PRESETS
+
+
+def add_network_flags(parser: argparse.ArgumentParser, *aliases: str, live: bool = False) -> None:
+    """Flags of the network and its speed.
+
+    Args:
+        aliases: further names of --checkpoint.
+        live: leave out the flags that read ahead, which no camera can.
+    """
+    network = parser.add_argument_group('network')
+    network.add_argument('--checkpoint', *aliases, dest='checkpoint', default='default', metavar='NAME-OR-PATH',
+                         help=f'{", ".join(WEIGHT_NAMES)}, a .pth or .safetensors file, or an exported file '
+                              f'({", ".join(RUNTIMES)}; default: %(default)s)')
+    network.add_argument('--variant', help='only to check that the checkpoint is of this kind')
+    network.add_argument('--refiner', help='fast_guided_filter replaces a trained refiner')
+    network.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
+    network.add_argument('--precision', default='auto', choices=['auto', *PRECISIONS])
+    network.add_argument('--engine', default='torch', choices=list(ENGINES), help='openvino: faster on CPUs')
+    network.add_argument('--reset-on-cut', action='store_true', help='forget the past at scene cuts')
+    if not live:
+        network.add_argument('--seq-chunk', type=int, default=1, metavar='N', help='frames per call of the network')
+        network.add_argument('--num-workers', type=int, default=0, metavar='N', help='threads that read image folders')
+
+
+def add_size_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags of frame size and size inside the network."""
+    size = parser.add_argument_group('size')
+    size.add_argument('--input-resize', type=int, nargs=2, metavar=('W', 'H'), help='resize every frame first')
+    size.add_argument('--downsample-ratio', default='auto', metavar='R', help='auto, or a number in (0, 1]')
+    size.add_argument('--preset', choices=sorted(PRESETS), default='portrait',
+                      help='full-body keeps more detail for small people (default: %(default)s)')
+    size.add_argument('--inference-size', type=int, metavar='N',
+                      help='long side inside the network in pixels, instead of a preset (times what the weights are '
+                           f'for: {", ".join(f"{name} {factor:g}" for name, factor in PRESETS.items())})')
+
+
+def matter_settings(args: argparse.Namespace) -> dict:
+    """The arguments of `Matter` among them.
+
+    Raises:
+        ValueError: naming the flag.
+    """
+    if args.inference_size is not None and args.inference_size < MIN_INFERENCE_SIZE:
+        raise ValueError(f'--inference-size must be at least {MIN_INFERENCE_SIZE} pixels, got {args.inference_size}')
+    return {
+        'downsample_ratio': parse_ratio(args.downsample_ratio),
+        'inference_size': args.preset if args.inference_size is None else args.inference_size,
+        'reset_on_cut': args.reset_on_cut, 'engine': args.engine,
+    }
+
+
+def parse_resize(size: list[int] | None) -> tuple[int, int] | None:
+    """What --input-resize means: (width, height) [px] or None.
+
+    Raises:
+        ValueError: a side without pixels.
+    """
+    if size is not None and min(size) < 1:
+        raise ValueError(f'--input-resize must be two positive numbers, got {size}')
+    return tuple(size) if size else None
+
+
+def open_from_flags(args: argparse.Namespace) -> Engine:
+    """What --checkpoint and the flags beside it name, started once for everything to come; prints a line about it.
+
+    Raises:
+        ValueError: a device or precision that is not here, or a flag that an exported file has no use for.
+    """
+    if is_exported(args.checkpoint):
+        for flag, unset in (('variant', None), ('refiner', None), ('precision', 'auto'), ('engine', 'torch')):
+            if getattr(args, flag) != unset:
+                raise ValueError(f'--{flag} {getattr(args, flag)} cannot be combined with the exported file '
+                                 f'{args.checkpoint}, which has its own: leave it out')
+        engine = open_engine(args.checkpoint, args.device)
+        print(f'{args.checkpoint}: {engine.describe()}')
+        return engine
+    device = choose_device(args.device)
+    dtype = choose_precision(args.precision, device)
+    network = load_network(args.checkpoint, args.variant, args.refiner, progress=not args.disable_progress)
+    print(f'{args.checkpoint}: {network.describe()}; {device}, {str(dtype).removeprefix("torch.")}')
+    return open_engine(network, device, dtype, args.engine)
+
+
+def parse_ratio(text: str) -> float | None:
+    """What --downsample-ratio means: None for auto, or a number in (0, 1].
+
+    Raises:
+        ValueError: anything else.
+    """
+    if text == 'auto':
+        return None
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = -1.0
+    if not 0 < ratio <= 1:
+        raise ValueError(f'--downsample-ratio must be auto or a number in (0, 1], got {text}')
+    return ratio
