@@ -7,19 +7,17 @@ from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from files import VIDEO_SUFFIXES, is_image_path
 
-from ..frame import Frame
-from ..images import ImageSequenceReader, read_image
-from ..reader import VideoReader
+from .frame import Frame
+from .images import ImageSequenceReader, read_image
+from .reader import VideoReader
 
 FIRST = 'first:'
 MEDIAN_FRAMES = 16          # at most so many, evenly taken: more noise is not worth more memory
 BAND = 1 << 22              # [values] computed at a time
-ASPECT = 0.02               # plates whose shape differs by less are stretched, others cut
 
 
 class PlateError(ValueError):
@@ -138,27 +136,3 @@ def median(pictures: list[np.ndarray]) -> np.ndarray:
         band = np.stack([picture[top:top + rows] for picture in pictures])
         out[top:top + rows] = np.rint(np.median(band, axis=0)).astype(out.dtype)
     return out
-
-
-def fit_plate(plate: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, str]:
-    """A plate at the size of the frames.
-
-    Args:
-        size: (W, H) [px].
-    Returns:
-        (H, W, 3) in the plate's type, and a note about what was done to it, '' when nothing.
-    """
-    h, w = plate.shape[:2]
-    W, H = size
-    if (w, h) == (W, H):
-        return plate, ''
-    note = f'background plate is {w}x{h}, the frames {W}x{H}: '
-    if abs(w * H / (h * W) - 1) < ASPECT:
-        note += 'resized'
-    else:
-        new_w, new_h = min(w, round(h * W / H)), min(h, round(w * H / W))
-        top, left = (h - new_h) // 2, (w - new_w) // 2
-        plate = plate[top:top + new_h, left:left + new_w]
-        note += 'its middle was cut to their shape; a plate taken with the same camera settings works better'
-    method = cv2.INTER_AREA if plate.shape[1] > W else cv2.INTER_LINEAR
-    return cv2.resize(plate, size, interpolation=method), note

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from video.plate.light import LIMITS, apply_gains, gains, match_light
+from engine.plate.light import LIMITS, apply_gains, gains, match_light
 
 
 @pytest.fixture(scope='module')

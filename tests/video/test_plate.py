@@ -8,8 +8,7 @@ import pytest
 
 from tests.clips import write_clip
 from video.frame import Frame
-from video.plate import PlateError, check_plate, plate_for, read_plate
-from video.plate.source import first_frames, fit_plate, median, median_of
+from video.plate import PlateError, check_plate, first_frames, median, median_of, plate_for, read_plate
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_median_takes_frames_of_the_whole_clip_and_not_all_of_them():
 
 
 def test_median_in_bands_is_the_median(monkeypatch):
-    monkeypatch.setattr('video.plate.source.BAND', 500)
+    monkeypatch.setattr('video.plate.BAND', 500)
     stack = [np.random.default_rng(i).integers(0, 65535, (20, 30, 3), np.uint16) for i in range(5)]
     assert np.array_equal(median(stack), np.median(np.stack(stack), axis=0).astype(np.uint16))
 
@@ -94,18 +93,6 @@ def test_unreadable_plates_and_folders(tmp_path):
         read_plate('first:1')
     with pytest.raises(PlateError, match=r'must be \(H, W, 3\)'):
         read_plate(np.zeros((4, 4), np.uint8))
-
-
-def test_plates_of_another_size_are_fitted():
-    plate = np.zeros((100, 200, 3), np.uint8)
-    plate[:, 100:] = 200
-    same, note = fit_plate(plate, (200, 100))
-    assert same is plate and note == ''
-    small, note = fit_plate(plate, (100, 50))
-    assert small.shape == (50, 100, 3) and note == 'background plate is 200x100, the frames 100x50: resized'
-    cut, note = fit_plate(plate, (50, 50))
-    assert cut.shape == (50, 50, 3) and 'its middle was cut' in note
-    assert cut[:, :20].max() == 0 and cut[:, 30:].min() == 200
 
 
 def test_a_video_that_changes_its_size():

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from video.plate.alignment import (
+from engine.plate.alignment import (
     STILL,
     Aligner,
     Corners,
@@ -102,7 +102,7 @@ def test_matches_are_by_hamming_distance_and_unambiguous():
 
 def test_aligner_caches_the_plate_and_leaves_it_alone_when_the_camera_stands_still(scene, monkeypatch):
     calls = []
-    monkeypatch.setattr('video.plate.alignment.find_corners', lambda x: calls.append(x) or find_corners(x))
+    monkeypatch.setattr('engine.plate.alignment.find_corners', lambda x: calls.append(x) or find_corners(x))
     aligner = Aligner(scene)
     assert aligner.align(filmed(scene, motion())) is scene
     assert aligner.align(filmed(scene, motion(dx=STILL / 2))) is scene
