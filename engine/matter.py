@@ -10,6 +10,7 @@ from .base import Engine
 from .cuts import CutDetector
 from .frames import downsample, to_device
 from .opening import open_engine
+from .plate import PlateCue
 from .prediction import DensePrediction, LinearPrediction, Prediction
 from .sizes import auto_ratio, choose_inference_size
 
@@ -26,6 +27,8 @@ class Matter:
         downsample_ratio: in (0, 1], or None for that of an exported file, or to choose it from each frame size.
         inference_size: long side inside the network when the ratio is chosen: pixels, or a name in `PRESETS`.
         reset_on_cut: forget the past when the scene changes.
+        background_plate: for networks that take one: the empty scene, (H, W, 3) uint8 or uint16 of any size, or a
+            `PlateCue` made of it.
     Raises:
         ValueError: a ratio outside (0, 1] or not that of an exported file, an unknown engine.
         RuntimeError: the engine is not installed.
@@ -33,7 +36,8 @@ class Matter:
 
     def __init__(self, model: nn.Module | Engine, downsample_ratio: float | None = None,
                  inference_size: int | str = 'portrait', device: str | torch.device | None = None,
-                 dtype: torch.dtype | None = None, reset_on_cut: bool = False, engine: str = 'torch'):
+                 dtype: torch.dtype | None = None, reset_on_cut: bool = False, engine: str = 'torch',
+                 background_plate: np.ndarray | PlateCue | None = None):
         if downsample_ratio is not None and not 0 < downsample_ratio <= 1:
             raise ValueError(f'downsample_ratio must be in (0, 1], got {downsample_ratio}')
         self.engine = open_engine(model, device, dtype, engine)
@@ -42,16 +46,28 @@ class Matter:
         self.inference_size = choose_inference_size(self.engine, inference_size)
         self.rec: list[Tensor | None] = self.interface.first_states()
         self._size, self._cuts = None, CutDetector() if reset_on_cut else None
+        self.plate = PlateCue(background_plate) if isinstance(background_plate, np.ndarray) else background_plate
+        if self.plate is not None and 'bgr' not in self.interface.inputs:
+            raise ValueError('a background plate is for networks that take one, this one takes '
+                             f'{", ".join(self.interface.inputs)}: leave the plate or the checkpoint out')
+        self._last_pha: np.ndarray | None = None
 
     def reset(self) -> None:
         """Forget the past: the next frame is the first of a clip."""
-        self.rec = self.interface.first_states()
+        self.rec, self._last_pha = self.interface.first_states(), None
+        if self.plate is not None:
+            self.plate.reset()
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know about the clip so far, one line each."""
+        return [] if self.plate is None else self.plate.notes
 
     def ratio_for(self, width: int, height: int) -> float:
         """The downsample ratio used for frames of this size [px]; 1 where the network takes none."""
         if not self.interface.takes_ratio:
             return 1.0
-        return self.ratio or auto_ratio(width, height, self.inference_size)
+        return self.ratio or min(auto_ratio(width, height, self.inference_size), self.interface.largest_ratio)
 
     def check_size(self, width: int, height: int) -> None:
         """
@@ -89,6 +105,8 @@ class Matter:
         Raises:
             ValueError: the ratio leaves no pixel of a frame; or cues that are not those that the network takes.
         """
+        if self.plate is not None and 'bgr' not in cues:
+            return self._predict_with_plate(frames, **cues)
         if tuple(cues) != self.interface.inputs[1:]:
             raise ValueError(f'the network takes {", ".join(self.interface.inputs)}, got '
                              f'{", ".join(["src", *cues])}')
@@ -103,6 +121,15 @@ class Matter:
         before = self.predict_together(frames[:cut], **head) if cut else []
         self.reset()
         return before + self.predict(frames[cut:], **tail)
+
+    def _predict_with_plate(self, frames: Sequence[np.ndarray], **cues: Sequence[np.ndarray]) -> list[Prediction]:
+        """The plate follows camera and light of each frame; of the person, it knows the matte of the frame before the
+        first of these."""
+        plates = [self.plate.at(frame, self._last_pha) for frame in frames]
+        predictions = self.predict(frames, **cues, bgr=plates)
+        self._last_pha = predictions[-1].small_alpha()
+        self.plate.watch(self._last_pha)
+        return predictions
 
     @torch.inference_mode()
     def predict_together(self, frames: Sequence[np.ndarray], **cues: Sequence[np.ndarray]) -> list[Prediction]:
@@ -119,7 +146,7 @@ class Matter:
         answer = self.engine(*(picture[None] if recurs else picture for picture in pictures), *self.rec,
                              *([ratio] if self.interface.takes_ratio else []))
         outputs, self.rec = self.interface.split(answer)
-        outputs = {name: output[0] if recurs else output for name, output in outputs.items()}
+        outputs = {name: output[0] if recurs else output for name, output in self.interface.shown(outputs).items()}
         return [DensePrediction({name: output[t] for name, output in outputs.items()}, (H, W))
                 for t in range(len(frames))]
 

@@ -4,6 +4,7 @@ Full-size float tensors of an HD frame do not fit a CPU's cache. Both kinds of p
 alpha for a strip of rows at a time, and the renderer finishes a strip before it touches the next.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -23,21 +24,30 @@ class DensePrediction:
     """
 
     def __init__(self, outputs: dict[str, Tensor], size: tuple[int, int]):
-        self._planes = {name: _enlarge(output.float(), size) for name, output in outputs.items()}
-        self.height, self.device = size[0], self._planes['pha'].device
+        self._outputs, self._size, self._planes = outputs, size, {}
+        self.height, self.device = size[0], outputs['pha'].device
 
-    def rows(self, start: int, stop: int) -> dict[str, Tensor]:
-        """(C, R, W) float32 in [0, 1] of rows start..stop, by name."""
-        return {name: planes[:, start:stop] for name, planes in self._planes.items()}
+    def rows(self, start: int, stop: int, names: Sequence[str] = ('fgr', 'pha')) -> dict[str, Tensor]:
+        """(C, R, W) float32 in [0, 1] of rows start..stop, by name; what the network does not answer is left out."""
+        return {name: self._plane(name)[:, start:stop] for name in names if name in self._outputs}
+
+    def _plane(self, name: str) -> Tensor:
+        """At full size, made when it is first asked for."""
+        if name not in self._planes:
+            self._planes[name] = _enlarge(self._outputs[name].float(), self._size, exact=name == 'ref')
+        return self._planes[name]
 
     def small_alpha(self) -> np.ndarray:
         """(h, w) float32 alpha, at any size."""
-        return self._planes['pha'][0].cpu().numpy()
+        return self._outputs['pha'][0].float().cpu().numpy()
 
 
-def _enlarge(planes: Tensor, size: tuple[int, int]) -> Tensor:
+def _enlarge(planes: Tensor, size: tuple[int, int], exact: bool) -> Tensor:
+    """exact: repeat pixels, else bilinear."""
     if planes.shape[-2:] == size:
         return planes
+    if exact:
+        return F.interpolate(planes[None], size, mode='nearest')[0]
     return F.interpolate(planes[None], size, mode='bilinear', align_corners=False)[0]
 
 
@@ -60,7 +70,7 @@ class LinearPrediction:
         self._wide = F.interpolate(coefficients[None], (coefficients.size(1), pixels.shape[1]), mode='bilinear')[0]
         self._scale = 1 / float(np.iinfo(pixels.dtype).max)
 
-    def rows(self, start: int, stop: int) -> dict[str, Tensor]:
+    def rows(self, start: int, stop: int, names: Sequence[str] = ('fgr', 'pha')) -> dict[str, Tensor]:
         """fgr (3, R, W) and pha (1, R, W) of rows start..stop, float32 in [0, 1]."""
         first, mix = row_mix(self._coefficients.size(1), self.height, start, stop)
         Ab = torch.matmul(mix, self._wide[:, first:first + mix.size(1)])                     # (8, R, W)

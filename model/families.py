@@ -10,9 +10,10 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from .background import BACKBONES, MattingBase, MattingRefine, infer_plate_network
 from .checkpoint_keys import infer_network
 from .encoder_registry import ENCODERS
-from .interface import MATTING, Interface
+from .interface import MATTING, PLATE_BASE, PLATE_REFINE, Interface
 from .model import MattingNetwork
 
 
@@ -43,12 +44,23 @@ class Family:
     recognise: Callable[[Mapping[str, Tensor]], Form | None]
 
 
-def _variants(build: Callable[..., nn.Module], names) -> dict[str, Callable[..., nn.Module]]:
-    return {name: (lambda name=name, **options: build(name, **options)) for name in names}
+def _variants(build: Callable[..., nn.Module], names, prefix: str = '') -> dict[str, Callable[..., nn.Module]]:
+    return {prefix + name: (lambda name=name, **options: build(name, **options)) for name in names}
 
 
+def _with_plate(refined: bool) -> Callable[[Mapping[str, Tensor]], Form | None]:
+    def recognise(state: Mapping[str, Tensor]) -> Form | None:
+        found = infer_plate_network(state)
+        return found if found is not None and (found.kernel_size is not None) == refined else None
+    return recognise
+
+
+PLATE_BACKBONES = sorted(BACKBONES, key=lambda name: name != 'efficientnet_lite0')      # that of our weights first
 FAMILIES: dict[str, Family] = {
     'matting': Family(MATTING, _variants(MattingNetwork, ENCODERS), infer_network),
+    'background': Family(PLATE_REFINE, _variants(MattingRefine, PLATE_BACKBONES, 'background_'), _with_plate(True)),
+    'background_base': Family(PLATE_BASE, _variants(MattingBase, PLATE_BACKBONES, 'background_base_'),
+                              _with_plate(False)),
 }
 
 

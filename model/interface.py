@@ -12,6 +12,7 @@ from torch import nn
 
 INFERENCE_SIZE = 512     # [px] long side inside the network that RVM's rule for the ratio aims at
 CHANNELS = {'src': 3, 'bgr': 3, 'msk': 1, 'fgr': 3, 'pha': 1, 'err': 1, 'ref': 1}      # of pictures, by their word
+SHOWN = ('fgr', 'pha', 'err', 'ref')      # outputs that users may see
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Interface:
         inputs: pictures, `src` first. outputs: pictures, `pha` among them.
         states: of the last frame; None before the first. A network without any takes frames in any order, as a batch.
         takes_ratio: whether frames are downsampled inside, by a ratio that comes with them.
+        largest_ratio: that it may be.
     """
 
     inputs: tuple[str, ...] = ('src',)
     states: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ('fgr', 'pha')
     takes_ratio: bool = False
+    largest_ratio: float = 1.0
 
     @property
     def states_in(self) -> tuple[str, ...]:
@@ -66,8 +69,17 @@ class Interface:
         """What a network answered -> outputs by name, and states."""
         return dict(zip(self.outputs, answer)), list(answer[len(self.outputs):])
 
+    def shown(self, outputs: dict) -> dict:
+        """Those of the outputs by name that users may see; what there is of a small size alone (err_sm) goes by its
+        plain name."""
+        found = {name: name if name in outputs else f'{name}_sm' for name in SHOWN}
+        return {name: outputs[given] for name, given in found.items() if given in outputs}
+
 
 MATTING = Interface(states=('r1', 'r2', 'r3', 'r4'), takes_ratio=True)
+PLATE_BASE = Interface(('src', 'bgr'), (), ('pha', 'fgr', 'err', 'hid'))
+PLATE_REFINE = Interface(('src', 'bgr'), (), ('pha', 'fgr', 'pha_sm', 'fgr_sm', 'err_sm', 'ref_sm'), takes_ratio=True,
+                         largest_ratio=0.5)
 
 
 def interface_of(network: nn.Module) -> Interface:

@@ -17,7 +17,8 @@ from .model import REFINERS
 from .state_dicts import load_strictly, read_state
 
 DEFAULT_WEIGHTS = Path(__file__).parent / 'weights' / 'mobilenetv3_default.safetensors'
-OWN: dict[str, Path] = {'default': DEFAULT_WEIGHTS}      # of this repository
+BACKGROUND_WEIGHTS = DEFAULT_WEIGHTS.with_name('background_default.safetensors')      # with a background plate
+OWN: dict[str, Path] = {'default': DEFAULT_WEIGHTS, 'background_default': BACKGROUND_WEIGHTS}     # of this repository
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ def resolve_checkpoint(checkpoint: str | Path, progress: bool = True) -> Path:
     if str(checkpoint) in OWN:
         if not OWN[str(checkpoint)].is_file():
             raise FileNotFoundError(
-                f'checkpoint "{checkpoint}": this clone lacks {OWN[str(checkpoint)].name}; use rvm_mobilenetv3 '
-                '(official RVM weights, GPL-3.0, downloaded once) or the path of a file')
+                f'checkpoint "{checkpoint}": this clone lacks {OWN[str(checkpoint)].name}; '
+                + ('use rvm_mobilenetv3 (official RVM weights, GPL-3.0, downloaded once) or the path of a file'
+                   if checkpoint == 'default' else 'name the file of a checkpoint'))
         return OWN[str(checkpoint)]
     path = Path(checkpoint)
     if not path.is_file():

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.segmentation.deeplabv3 import ASPP
 
+from ..interface import INFERENCE_SIZE, PLATE_BASE, PLATE_REFINE
 from .backbones import BACKBONES, IN_CHANNELS
 from .refiner import Refiner
 
@@ -62,12 +63,14 @@ class MattingBase(nn.Module):
         ValueError: unknown backbone; or one that has no ImageNet weights here.
     """
 
+    interface = PLATE_BASE
+
     def __init__(self, backbone: str, pretrained_backbone: bool | str | Path = False):
         super().__init__()
         if backbone not in BACKBONES:
             raise ValueError(f'backbone must be one of {", ".join(BACKBONES)}, got {backbone!r}')
         spec = BACKBONES[backbone]
-        self.variant = backbone
+        self.variant, self.inference_size = backbone, INFERENCE_SIZE
         self.backbone = spec.create(pretrained_backbone)
         self.aspp = ASPP(spec.channels[3], [3, 6, 9], ASPP_CHANNELS)
         self.decoder = Decoder(spec.channels, IN_CHANNELS, OUTPUTS)
@@ -85,6 +88,10 @@ class MattingBase(nn.Module):
         """
         pha, residual, err, hid = self.coarse(src, bgr)
         return pha, (residual + src).clamp(0, 1), err, hid
+
+    def facts(self) -> dict[str, str]:
+        """What files of this network say about it."""
+        return {'family': 'background_base', 'variant': self.variant, 'inference_size': str(self.inference_size)}
 
     def describe(self) -> str:
         """One line for logs."""
@@ -119,6 +126,8 @@ class MattingRefine(MattingBase):
         ValueError: a setting is out of range.
     """
 
+    interface = PLATE_REFINE
+
     def __init__(self, backbone: str, backbone_scale: float = 0.25, refine_mode: str = 'sampling',
                  refine_sample_pixels: int = 80_000, refine_threshold: float = 0.1, refine_kernel_size: int = 3,
                  refine_prevent_oversampling: bool = True, pretrained_backbone: bool | str | Path = False):
@@ -137,18 +146,23 @@ class MattingRefine(MattingBase):
         self.refine_prevent_oversampling = refine_prevent_oversampling
         self.refiner = Refiner(refine_kernel_size)
 
-    def forward(self, src: Tensor, bgr: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, src: Tensor, bgr: Tensor, downsample_ratio: float | None = None,
+                ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """
         Args:
             src, bgr: as in `MattingBase`, of any size: sides are filled up to multiples of 4 by repeating the edge.
+            downsample_ratio: instead of `backbone_scale`.
         Returns:
             pha (B, 1, H, W), fgr (B, 3, H, W); of the coarse network pha_sm (B, 1, h, w), fgr_sm (B, 3, h, w) and
             err_sm (B, 1, h, w) with h = floor(H * backbone_scale) of the filled sides; ref_sm (B, 1, H/4, W/4), 1 where
             a patch was refined, H/4 rounded up. All in [0, 1].
         """
+        scale = self.backbone_scale if downsample_ratio is None else downsample_ratio
+        if not 0 < scale <= 0.5:
+            raise ValueError(f'downsample_ratio must be in (0, 0.5] for a network with a refiner, got {scale}')
         H, W = src.shape[-2], src.shape[-1]
         src, bgr = fill_up(src), fill_up(bgr)
-        src_sm, bgr_sm = self.shrink(src), self.shrink(bgr)
+        src_sm, bgr_sm = shrink(src, scale), shrink(bgr, scale)
         pha_sm, residual_sm, err_sm, hid_sm = self.coarse(src_sm, bgr_sm)
         pha, residual, ref_sm = self.refiner(
             src, bgr, pha_sm, residual_sm, err_sm, hid_sm, self.refine_mode, self.refine_sample_pixels,
@@ -157,9 +171,15 @@ class MattingRefine(MattingBase):
         fgr = (residual + src).clamp(0, 1)[:, :, :H, :W]
         return pha, fgr, pha_sm, (residual_sm + src_sm).clamp(0, 1), err_sm, ref_sm
 
-    def shrink(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=self.backbone_scale, mode='bilinear', align_corners=False,
-                             recompute_scale_factor=True)
+    def facts(self) -> dict[str, str]:
+        """What files of this network say about it."""
+        kernel_size = str(self.refiner.kernel_size)
+        return super().facts() | {'family': 'background', 'refine_kernel_size': kernel_size}
+
+
+def shrink(x: Tensor, scale: float) -> Tensor:
+    """(B, C, H, W) -> (B, C, floor(H * scale), floor(W * scale)); sample positions follow the rounded sizes."""
+    return F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False, recompute_scale_factor=True)
 
 
 def fill_up(x: Tensor) -> Tensor:

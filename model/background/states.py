@@ -20,6 +20,15 @@ class PlateNetwork(NamedTuple):
     backbone: str
     kernel_size: int | None      # of the refiner; None: there is none
 
+    @property
+    def variant(self) -> str:
+        """Its name in the table of families."""
+        return f'background_{"base_" if self.kernel_size is None else ""}{self.backbone}'
+
+    def with_refiner(self, refiner: str) -> 'PlateNetwork':
+        """Raises ValueError: guided filters are not for these networks."""
+        raise ValueError(f'has no {refiner}, it is a network with a background plate')
+
     def build(self) -> Network:
         """An untrained network with published settings."""
         if self.kernel_size is None:
