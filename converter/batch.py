@@ -12,6 +12,7 @@ from cli.command import EXPECTED_ERRORS, one_line
 from converter.conversion import ConversionReport
 from engine.flags import matter_settings, parse_resize
 from video.pipeline import StageError
+from video.plate import check_plate
 
 
 def network_settings(args: argparse.Namespace) -> dict:
@@ -22,8 +23,11 @@ def network_settings(args: argparse.Namespace) -> dict:
     """
     if args.seq_chunk < 1:
         raise ValueError(f'--seq-chunk must be at least 1 frame, got {args.seq_chunk}')
+    if args.background_plate is not None:
+        check_plate(args.background_plate)
     return matter_settings(args) | {'input_resize': parse_resize(args.input_resize), 'seq_chunk': args.seq_chunk,
-                                    'num_workers': args.num_workers}
+                                    'num_workers': args.num_workers, 'background_plate': args.background_plate,
+                                    'plate_alignment': not args.no_plate_alignment}
 
 
 def convert_one(source: Path, outputs: Iterable[Path], skip: bool,

@@ -14,6 +14,7 @@ from video.formats import CODECS, DEFAULT_CRF
 from video.inputs import Input, default_output, expand_inputs, is_batch, open_reader, output_path
 from video.kinds import KINDS
 from video.outputs import OUTPUT_TYPES, Output, read_files
+from video.plate import plate_files
 
 from .batch import convert_one, count_statuses, exit_code, network_settings
 from .conversion import ConversionReport
@@ -28,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog='examples:\n'
                '  python inference.py in.mp4 -o out.mov                        transparent ProRes 4444 for an editor\n'
                '  python inference.py in.mp4 -o out.mp4 --background beach.jpg over another background\n'
+               '  python inference.py in.mp4 -o out.mov --background-plate room.jpg   a picture of the empty room\n'
                '  python inference.py clips/ --recursive -o results/ --skip-existing\n')
     files = parser.add_argument_group('input and output')
     files.add_argument('inputs', nargs='*', metavar='INPUT', help='video, image, folder or glob pattern')
@@ -122,6 +124,7 @@ def check_files(args: argparse.Namespace, jobs: list[tuple[Input, dict[str, Path
     check_apart({'output': [path for _, outputs in jobs for path in outputs.values()] if not args.preview else None,
                  '--report': args.report, '--preview': args.preview},
                 {'input': [file for clip, _ in jobs for file in read_files(clip.path)],
+                 '--background-plate': read_files(plate) if (plate := plate_files(args.background_plate)) else None,
                  '--background': read_files(args.background) if args.background else None,
                  '--checkpoint': args.checkpoint})
     check_json('--report', args.report, args.overwrite)

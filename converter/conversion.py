@@ -83,7 +83,8 @@ class Conversion:
         self.shows_bar = bool(progress) and not callable(progress)
         self.info = resized(reader.info, input_resize)
         matter.check_size(self.info.width, self.info.height)
-        check_answered([output.kind for output in outputs], matter.interface.outputs)
+        shown = matter.interface.shown(dict.fromkeys(matter.interface.outputs))
+        check_answered([output.kind for output in outputs], shown)
         self.notes: list[str] = list(getattr(reader, 'notes', []))
 
     def run(self) -> ConversionReport:
@@ -169,7 +170,7 @@ class Conversion:
             str(self.reader.path), [str(output.path) for output in self.planned],
             'damaged' if self.reader.damage else 'done', self.count, seconds, self.count / seconds,
             self.matter.ratio_for(*size), self.matter.internal_size(*size), busy, max(busy, key=busy.get),
-            self.notes + self.writers.notes)
+            self.notes + self.matter.notes + self.writers.notes)
         if self.reader.damage:
             report.error = self.reader.damage
         return report

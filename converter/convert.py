@@ -7,15 +7,18 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from engine.base import Engine
 from engine.matter import Matter
+from engine.plate import PlateCue
 from video.background import Background, parse_background
 from video.formats import DEFAULT_CRF
 from video.inputs import Reader, open_reader
 from video.outputs import EncodingOptions, plan_outputs
+from video.plate import plate_files, read_plate
 
 from .conversion import Conversion, ConversionReport
 
@@ -35,6 +38,7 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
                   encoder_options: dict[str, str] | None = None, frame_rate: float | Fraction = 30,
                   start_number: int = 0, inference_size: int | str = 'portrait', reset_on_cut: bool = False,
                   engine: str = 'torch', overwrite: bool = True,
+                  background_plate: str | Path | np.ndarray | None = None, plate_alignment: bool = True,
                   **further_outputs: str | Path | None) -> ConversionReport:
     """Matte one clip and write what is named.
 
@@ -69,6 +73,9 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
         reset_on_cut: forget the past at scene cuts.
         engine: 'torch', or 'openvino' (optional extra; CPU).
         overwrite: replace existing outputs; off raises FileExistsError.
+        background_plate: for networks that take one: the empty scene as a picture, a video (its median), first:SECONDS
+            of the clip itself (likewise), a folder of plates named like their clips, or pixels (H, W, 3).
+        plate_alignment: follow small motions of the camera.
         further_outputs: output_KIND for any other kind in `video.kinds.KINDS`.
     Returns:
         What was done, how fast, and which stage was the bottleneck.
@@ -84,8 +91,14 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
              'output_foreground': output_foreground, 'output_rgba': output_rgba, **further_outputs}
     outputs = plan_outputs({name.removeprefix('output_'): path for name, path in named.items()}, reader.path,
                            output_type, codec, background is not None, overwrite,
-                           {'background': background if isinstance(background, str | Path) else None})
-    matter = Matter(model, downsample_ratio, inference_size, device, dtype, reset_on_cut, engine)
+                           {'background': background if isinstance(background, str | Path) else None,
+                            'background_plate': None if isinstance(background_plate, np.ndarray) else
+                            plate_files(background_plate)})
+    plate = None if background_plate is None else PlateCue(read_plate(background_plate, reader.path), plate_alignment)
+    matter = Matter(model, downsample_ratio, inference_size, device, dtype, reset_on_cut, engine, plate)
+    if plate is None and 'bgr' in matter.interface.inputs:
+        raise ValueError('this network needs a background plate, a picture of the empty scene: give background_plate '
+                         '(--background-plate room.jpg, or first:1.0), or leave the checkpoint out')
     options = EncodingOptions(codec, crf, bit_rate, encoder_options or {}, start_number, audio)
     return Conversion(reader, matter, outputs, options, parse_background(background, background_fit, background_loop),
                       premultiply, input_resize, seq_chunk, progress).run()

@@ -29,6 +29,10 @@ def add_network_flags(parser: argparse.ArgumentParser, *aliases: str, live: bool
     network.add_argument('--engine', default='torch', choices=list(ENGINES), help='openvino: faster on CPUs')
     network.add_argument('--reset-on-cut', action='store_true', help='forget the past at scene cuts')
     if not live:
+        network.add_argument('--background-plate', metavar='PLATE', help='a picture of the empty scene, a video of it, '
+                             'first:1.0 for the first second of the clip itself, or a folder of plates named like the '
+                             'clips: everything else is foreground. Without --checkpoint: background_default')
+        network.add_argument('--no-plate-alignment', action='store_true', help='the camera stands still: do not follow')
         network.add_argument('--seq-chunk', type=int, default=1, metavar='N', help='frames per call of the network')
         network.add_argument('--num-workers', type=int, default=0, metavar='N', help='threads that read image folders')
 
@@ -77,6 +81,8 @@ def open_from_flags(args: argparse.Namespace) -> Engine:
     Raises:
         ValueError: a device or precision that is not here, or a flag that an exported file has no use for.
     """
+    if getattr(args, 'background_plate', None) is not None and args.checkpoint == 'default':
+        args.checkpoint = 'background_default'
     if is_exported(args.checkpoint):
         for flag, unset in (('variant', None), ('refiner', None), ('precision', 'auto'), ('engine', 'torch')):
             if getattr(args, flag) != unset:

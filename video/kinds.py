@@ -45,6 +45,10 @@ KINDS: dict[str, OutputKind] = {
     'alpha': OutputKind(1, ('pha',), lambda answers, bgr, premultiply: answers['pha'], 'the matte alone', audio=False),
     'foreground': OutputKind(3, ('fgr',), lambda answers, bgr, premultiply: answers['fgr'],
                              'the foreground colours alone'),
+    'err': OutputKind(1, ('err',), lambda answers, bgr, premultiply: answers['err'], 'how wrong the coarse matte '
+                      'may be, of networks with a background plate', audio=False),
+    'ref': OutputKind(1, ('ref',), lambda answers, bgr, premultiply: answers['ref'], 'which patches were refined, of '
+                      'networks with a background plate', audio=False),
     'rgba': OutputKind(4, ('fgr', 'pha'), _rgba, 'foreground and alpha in one, always transparent'),
 }
 

@@ -106,6 +106,11 @@ def first_frames(clip: Path, seconds: float) -> Iterable[Frame]:
     return takewhile(early, reader)
 
 
+def plate_files(plate: str | Path | None) -> str | Path | None:
+    """The file or folder that a plate is read from, for checks that no output replaces it."""
+    return None if plate is None or str(plate).startswith(FIRST) else plate
+
+
 def median_of(frames: Iterable[Frame], count: int = MEDIAN_FRAMES) -> np.ndarray:
     """Median over time of at most `count` frames, evenly taken from however many there are.
 

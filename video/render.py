@@ -41,6 +41,8 @@ class Renderer:
                  premultiply: bool = False):
         self.wanted = sorted(set(wanted))
         self.background, self.premultiply = background or ColorBackground(), premultiply
+        needs = {name for kind, _ in self.wanted for name in KINDS[kind].needs}
+        self._names = [tuple(needs)] if needs - {'fgr', 'pha'} else []      # of what not every network answers
         self._composes = any(KINDS[kind].composes for kind, _ in self.wanted)
 
     def __call__(self, prediction: Prediction, pixels: np.ndarray,
@@ -64,7 +66,7 @@ class Renderer:
         step = H if prediction.device.type != 'cpu' else max(1, STRIP_ELEMENTS // W)
         for start in range(0, H, step):
             stop = min(start + step, H)
-            answers = prediction.rows(start, stop)
+            answers = prediction.rows(start, stop, *self._names)
             behind = bgr if bgr is None or bgr.size(1) == 1 else bgr[:, start:stop]
             for (kind, depth), array in out.items():
                 planes = KINDS[kind].planes(answers, behind, self.premultiply)
