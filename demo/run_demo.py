@@ -21,7 +21,7 @@ from model.weights import load_network  # noqa: E402
 from video.images import ImageFileWriter  # noqa: E402
 from video.reader import VideoReader  # noqa: E402
 
-MOMENTS = (0.1, 0.4, 0.7, 0.95)      # of the clip's length
+MOMENTS = (0.1, 0.5, 0.65, 0.95)     # of the clip's length
 
 
 def write_contact_sheet(videos: dict[str, Path], path: Path) -> None:
@@ -50,7 +50,7 @@ def main() -> int:
         write_sample_clip(clip)
         device = choose_device()
         report = convert_video(model, clip, output_composition=composition, output_alpha=alpha, device=device,
-                               dtype=choose_precision('auto', device), background='#2b6cb0')
+                               dtype=choose_precision('auto', device), background='#2b6cb0', reset_on_cut=True)
     except (OSError, ValueError, RuntimeError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

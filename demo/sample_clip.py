@@ -1,4 +1,5 @@
-"""A short clip of a real person: the astronaut picture that scikit-image ships, swaying over a scene that scrolls.
+"""A short clip of a real person: the astronaut picture that scikit-image ships, swaying over a scene that scrolls, then
+as close as a webcam on a laptop sees a face.
 
     python demo/sample_clip.py clip.mp4
 
@@ -20,6 +21,9 @@ from files import whole_file
 
 SIZE = 854, 480                  # [px]
 RATE, SECONDS = 25, 3            # [1/s], [s]
+CLOSE_FROM = 1.6                 # [s] where the close-up begins
+FACE = 226, 100                  # [px] middle of the face in the picture
+SHADES = np.random.default_rng(3).uniform(-1, 1, (8, 97))      # of the books, by shelf and column
 TONE = 440, 48000                # [Hz], samples per second
 OUTLINE = [(170, 45), (190, 28), (215, 17), (245, 16), (275, 28), (293, 50), (302, 80), (298, 105), (280, 128),
            (268, 140), (262, 165), (258, 178), (280, 190), (298, 215), (305, 235), (325, 245), (343, 265), (350, 290),
@@ -46,7 +50,7 @@ def scene(time: float) -> np.ndarray:
     y, x = np.mgrid[:height, :width].astype(np.float32)
     x = x + 60 * time
     shelf, column = np.floor(y / 96), np.floor(x / 27 + np.floor(y / 96) * 2.3)
-    shade = np.modf(np.sin(column * 12.9898 + shelf * 78.233) * 43758.5453)[0]
+    shade = SHADES[shelf.astype(int) % len(SHADES), column.astype(int) % SHADES.shape[1]]
     books = np.stack([120 + 70 * shade, 110 + 45 * np.sin(column), 100 + 50 * np.cos(column * 1.7)], axis=-1)
     books[(y % 96) < 8 + 20 * np.abs(shade)] = (70, 52, 40)
     light = 0.75 + 0.25 * np.cos((x - 60 * time) / width * 3 - time) * np.cos(y / height * 2)
@@ -56,9 +60,13 @@ def scene(time: float) -> np.ndarray:
 def frame_at(time: float, person: np.ndarray, matte: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8."""
     width, height = SIZE
-    scale = height / 512 * (0.95 + 0.02 * np.sin(1.7 * time))
-    left = (width - 512 * scale) / 2 + 60 * np.sin(2.1 * time)
-    place = np.float32([[scale, 0, left], [0, scale, height - 511 * scale]])
+    if time < CLOSE_FROM:
+        scale = height / 512 * (0.95 + 0.02 * np.sin(1.7 * time))
+        left, top = (width - 512 * scale) / 2 + 60 * np.sin(2.1 * time), height - 511 * scale
+    else:
+        scale = 2.6 + 0.08 * np.sin(1.7 * time)
+        left, top = width / 2 - FACE[0] * scale + 30 * np.sin(2.1 * time), height / 2 - FACE[1] * scale
+    place = np.float32([[scale, 0, left], [0, scale, top]])
     foreground = cv2.warpAffine(person.astype(np.float32), place, SIZE, flags=cv2.INTER_AREA)
     alpha = cv2.warpAffine(matte, place, SIZE)[..., None]
     return (foreground * alpha + scene(time) * (1 - alpha)).round().astype(np.uint8)
