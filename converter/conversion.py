@@ -97,8 +97,7 @@ class Conversion:
         self.writers = OutputSet(self.planned, self.info, self.options, source)
         self.renderer = Renderer(self.writers.wanted, self.background, self.premultiply)
         self.first_pts, self.count = None, 0
-        if self.shows_bar:
-            print(self.describe())
+        self.described, self.chosen = not self.shows_bar, len(self.matter.notes)
         self.bar = tqdm(total=self.info.frame_count, unit='frame', dynamic_ncols=True,
                         disable=None if self.shows_bar else True)      # None: silent where nobody watches
         pipeline = Pipeline(chunk=self.seq_chunk)
@@ -146,6 +145,9 @@ class Conversion:
                 self.seq_chunk = max(1, self.seq_chunk // 2)
                 self.notes.append(f'the GPU ran out of memory: continued with {self.seq_chunk} frames at a time')
                 continue
+            if not self.described:                      # now that the first scene was looked at
+                tqdm.write(self.describe())
+                self.described = True
             results += [Predicted(frame, prediction) for frame, prediction in zip(group, predictions, strict=True)]
             start += len(group)
         return results
@@ -170,7 +172,7 @@ class Conversion:
             str(self.reader.path), [str(output.path) for output in self.planned],
             'damaged' if self.reader.damage else 'done', self.count, seconds, self.count / seconds,
             self.matter.ratio_for(*size), self.matter.internal_size(*size), busy, max(busy, key=busy.get),
-            self.notes + self.matter.notes + self.writers.notes)
+            self.notes + self.matter.notes[self.chosen:] + self.writers.notes)
         if self.reader.damage:
             report.error = self.reader.damage
         return report

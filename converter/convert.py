@@ -14,6 +14,7 @@ from torch import nn
 from engine.base import Engine
 from engine.matter import Matter
 from engine.plate import PlateCue
+from engine.sizes import AUTO
 from video.background import Background, parse_background
 from video.formats import DEFAULT_CRF
 from video.inputs import Reader, open_reader
@@ -36,7 +37,7 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
                   background_fit: str = 'cover', background_loop: str = 'loop', premultiply: bool = False,
                   audio: bool = True, codec: str | None = None, crf: int = DEFAULT_CRF,
                   encoder_options: dict[str, str] | None = None, frame_rate: float | Fraction = 30,
-                  start_number: int = 0, inference_size: int | str = 'portrait', reset_on_cut: bool = False,
+                  start_number: int = 0, inference_size: int | str = AUTO, reset_on_cut: bool = False,
                   engine: str = 'torch', overwrite: bool = True,
                   background_plate: str | Path | np.ndarray | None = None, plate_alignment: bool = True,
                   **further_outputs: str | Path | None) -> ConversionReport:
@@ -68,8 +69,9 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
         audio: carry audio, subtitles, chapters and metadata into composition, foreground and RGBA videos.
         codec, crf, encoder_options: see `video.formats.CODECS`; options go to the encoder as they are.
         frame_rate: [1/s] of image folders. start_number: of numbered outputs.
-        inference_size: long side inside the network: pixels, or 'portrait' (what the weights are for: 512 for RVM's)
-            or 'full-body' (1.5 times that, for small people).
+        inference_size: long side inside the network of a 16:9 frame, others get as many pixels: a number, or
+            'portrait' (what the weights are for: 512 for RVM's), 'full-body' (1.5 times that, for small people), or
+            'auto', which looks at every scene how large its people are.
         reset_on_cut: forget the past at scene cuts.
         engine: 'torch', or 'openvino' (optional extra; CPU).
         overwrite: replace existing outputs; off raises FileExistsError.

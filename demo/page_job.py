@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from engine.runtimes import RUNTIMES, is_exported, open_exported
-from engine.sizes import PRESETS
+from engine.sizes import AUTO, CHOICES
 from inference import convert_video
 from model.weights import DEFAULT_WEIGHTS, PUBLISHED, load_network
 from video.images import ImageFileWriter
 
 BACKGROUNDS = ('transparent', 'colour', 'image', 'blur')
-SIZES = (*PRESETS, 'own ratio')
+SIZES = (*CHOICES, 'own ratio')
 TRANSPARENT_FILES = {'WebM (VP9), for web pages': '.webm', 'ProRes 4444 (.mov), for editors': '.mov',
                      'FFV1 (.mkv), lossless': '.mkv', 'none': None}
 SUFFIXES = ('.safetensors', '.pth', *RUNTIMES)
@@ -33,7 +33,7 @@ class Fields:
 
     video: str | None                  # path of the upload
     checkpoint: str = 'default'
-    size: str = 'portrait'             # one of SIZES
+    size: str = AUTO                   # one of SIZES
     ratio: float = 0.25                # used by 'own ratio'
     background: str = 'transparent'    # one of BACKGROUNDS
     colour: str = '#78ff9b'            # '#rrggbb', or 'rgb(a)(r, g, b)' as Gradio's picker writes it

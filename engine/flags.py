@@ -8,7 +8,7 @@ from .base import Engine
 from .device import PRECISIONS, choose_device, choose_precision
 from .opening import ENGINES, open_engine
 from .runtimes import RUNTIMES, is_exported
-from .sizes import MIN_INFERENCE_SIZE, PRESETS
+from .sizes import AUTO, CHOICES, MIN_INFERENCE_SIZE, PRESETS
 
 
 def add_network_flags(parser: argparse.ArgumentParser, *aliases: str, live: bool = False) -> None:
@@ -37,13 +37,14 @@ def add_network_flags(parser: argparse.ArgumentParser, *aliases: str, live: bool
         network.add_argument('--num-workers', type=int, default=0, metavar='N', help='threads that read image folders')
 
 
-def add_size_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags of frame size and size inside the network."""
+def add_size_flags(parser: argparse.ArgumentParser, preset: str = AUTO) -> None:
+    """Flags of frame size and size inside the network; `preset` is the default of that."""
     size = parser.add_argument_group('size')
     size.add_argument('--input-resize', type=int, nargs=2, metavar=('W', 'H'), help='resize every frame first')
     size.add_argument('--downsample-ratio', default='auto', metavar='R', help='auto, or a number in (0, 1]')
-    size.add_argument('--preset', choices=sorted(PRESETS), default='portrait',
-                      help='full-body keeps more detail for small people (default: %(default)s)')
+    size.add_argument('--preset', choices=CHOICES, default=preset,
+                      help='auto looks at each scene how large its people are; full-body keeps more detail for small '
+                           'people (default: %(default)s)')
     size.add_argument('--inference-size', type=int, metavar='N',
                       help='long side inside the network in pixels, instead of a preset (times what the weights are '
                            f'for: {", ".join(f"{name} {factor:g}" for name, factor in PRESETS.items())})')

@@ -10,9 +10,10 @@ from .base import Engine
 from .cuts import CutDetector
 from .frames import downsample, to_device
 from .opening import open_engine
+from .person_size import SizeChooser, person_share
 from .plate import PlateCue
 from .prediction import DensePrediction, LinearPrediction, Prediction
-from .sizes import auto_ratio, choose_inference_size
+from .sizes import AUTO, auto_ratio, choose_inference_size
 
 
 class Matter:
@@ -25,7 +26,9 @@ class Matter:
     Args:
         model: an `Engine`; or what `open_engine` makes one of with the last three arguments. It is not changed.
         downsample_ratio: in (0, 1], or None for that of an exported file, or to choose it from each frame size.
-        inference_size: long side inside the network when the ratio is chosen: pixels, or a name in `PRESETS`.
+        inference_size: long side inside the network when the ratio is chosen: pixels, or a name in `sizes.CHOICES`.
+            'auto' looks at the first frame of every scene (which is then matted twice) and every ten seconds or so
+            how large people are; with `notes` it says what it chose.
         reset_on_cut: forget the past when the scene changes.
         background_plate: for networks that take one: the empty scene, (H, W, 3) uint8 or uint16 of any size, or a
             `PlateCue` made of it.
@@ -35,7 +38,7 @@ class Matter:
     """
 
     def __init__(self, model: nn.Module | Engine, downsample_ratio: float | None = None,
-                 inference_size: int | str = 'portrait', device: str | torch.device | None = None,
+                 inference_size: int | str = AUTO, device: str | torch.device | None = None,
                  dtype: torch.dtype | None = None, reset_on_cut: bool = False, engine: str = 'torch',
                  background_plate: np.ndarray | PlateCue | None = None):
         if downsample_ratio is not None and not 0 < downsample_ratio <= 1:
@@ -51,23 +54,35 @@ class Matter:
             raise ValueError('a background plate is for networks that take one, this one takes '
                              f'{", ".join(self.interface.inputs)}: leave the plate or the checkpoint out')
         self._last_pha: np.ndarray | None = None
+        chooses = (inference_size == AUTO and self.ratio is None and self.interface.takes_ratio
+                   and self.interface.inputs == ('src',))      # who is shown the scene needs no larger people
+        self._chooser = SizeChooser() if chooses else None
+        self._sizes: list[str] = []
 
     def reset(self) -> None:
         """Forget the past: the next frame is the first of a clip."""
-        self.rec, self._last_pha = self.interface.first_states(), None
+        self._forget()
+        self._last_pha = None
         if self.plate is not None:
             self.plate.reset()
+        if self._chooser is not None:
+            self._chooser.new_scene()
+
+    def _forget(self) -> None:
+        self.rec = self.interface.first_states()
 
     @property
     def notes(self) -> list[str]:
         """What a user should know about the clip so far, one line each."""
-        return [] if self.plate is None else self.plate.notes
+        return self._sizes + ([] if self.plate is None else self.plate.notes)
 
     def ratio_for(self, width: int, height: int) -> float:
         """The downsample ratio used for frames of this size [px]; 1 where the network takes none."""
         if not self.interface.takes_ratio:
             return 1.0
-        return self.ratio or min(auto_ratio(width, height, self.inference_size), self.interface.largest_ratio)
+        factor = self._chooser.factor if self._chooser is not None else 1.0
+        return self.ratio or min(auto_ratio(width, height, round(factor * self.inference_size)),
+                                 self.interface.largest_ratio)
 
     def check_size(self, width: int, height: int) -> None:
         """
@@ -116,9 +131,9 @@ class Matter:
             self._size = (W, H)
         cut = self._cuts and self._cuts.first_cut(frames)
         if cut is None:
-            return self.predict_together(frames, **cues)
+            return self._predict_scene(frames, **cues)
         head, tail = [{name: cue[part] for name, cue in cues.items()} for part in (slice(cut), slice(cut, None))]
-        before = self.predict_together(frames[:cut], **head) if cut else []
+        before = self._predict_scene(frames[:cut], **head) if cut else []
         self.reset()
         return before + self.predict(frames[cut:], **tail)
 
@@ -130,6 +145,28 @@ class Matter:
         self._last_pha = predictions[-1].small_alpha()
         self.plate.watch(self._last_pha)
         return predictions
+
+    def _predict_scene(self, frames: Sequence[np.ndarray], **cues: Sequence[np.ndarray]) -> list[Prediction]:
+        """Frames of one scene, at the size that suits its people."""
+        chooser, size = self._chooser, frames[0].shape[1::-1]
+        if chooser is None:
+            return self.predict_together(frames, **cues)
+        if chooser.must_look:
+            first = self.predict_together(frames[:1], **{name: cue[:1] for name, cue in cues.items()})[0]
+            self._choose(first.small_alpha(), size)
+            self._forget()
+        predictions = self.predict_together(frames, **cues)
+        if chooser.is_due(len(frames)) and self._choose(predictions[-1].small_alpha(), size):
+            self._forget()
+        return predictions
+
+    def _choose(self, alpha: np.ndarray, size: tuple[int, int]) -> bool:
+        """Whether the size inside the network changes."""
+        changed = self._chooser.look(alpha)
+        if changed:
+            self._sizes.append('{}x{} inside the network: people cover {:.1%} of the frame'.format(
+                *self.internal_size(*size), person_share(alpha) ** 2))
+        return changed
 
     @torch.inference_mode()
     def predict_together(self, frames: Sequence[np.ndarray], **cues: Sequence[np.ndarray]) -> list[Prediction]:

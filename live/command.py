@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     camera.add_argument('--fourcc', metavar='MJPG', help='ask the camera for this pixel format')
     camera.add_argument('--loop', action='store_true', help='play a file again and again')
     add_network_flags(parser, live=True)
-    add_size_flags(parser)
+    add_size_flags(parser, preset='portrait')        # a steady pace
     look = parser.add_argument_group('composition')
     look.add_argument('--background', action='append', default=[], metavar='WHAT',
                       help='colour (name, #rrggbb or r,g,b), image, video, folder, or blur[:radius in per cent of the '

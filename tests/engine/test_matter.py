@@ -33,10 +33,19 @@ def network():
     return network
 
 
-@pytest.mark.parametrize('size, ratio', [((1920, 1080), 512 / 1920), ((1080, 1920), 512 / 1920), ((640, 480), 0.8),
-                                         ((300, 200), 1), ((2560, 320), 192 / 320), ((100, 100), 1)])
-def test_auto_ratio(size, ratio):
-    assert auto_ratio(*size) == pytest.approx(ratio)
+@pytest.mark.parametrize('size, ratio', [((1920, 1080), 512 / 1920), ((1080, 1920), 512 / 1920),
+                                         ((640, 480), 443 / 640), ((300, 200), 1), ((100, 100), 1),
+                                         ((2560, 320), 1086 / 2560),
+                                         ((1000, 1000), 384 / 1000)])
+def test_auto_ratio_gives_frames_of_every_shape_as_many_pixels(size, ratio):
+    assert auto_ratio(*size) == ratio
+    pixels = round(size[0] * ratio) * round(size[1] * ratio)
+    assert ratio == 1 or pixels == pytest.approx(512 * 288, rel=0.01)
+
+
+def test_sizes_asked_for_are_sizes_got():
+    """A floor for the short side once made 192, 256 and 320 the same run."""
+    assert [auto_ratio(1920, 1080, side) * 1920 for side in (64, 192, 256, 320)] == [64, 192, 256, 320]
 
 
 @torch.no_grad()
@@ -192,7 +201,7 @@ def test_bad_arguments(network):
             Matter(network, ratio)
     with pytest.raises(ValueError, match='inference_size must be at least 32'):
         Matter(network, inference_size=5)
-    with pytest.raises(ValueError, match='inference_size must be pixels or one of portrait, full-body'):
+    with pytest.raises(ValueError, match='inference_size must be pixels or one of auto, portrait, full-body'):
         Matter(network, inference_size='large')
     with pytest.raises(ValueError, match='engine must be torch or openvino'):
         Matter(network, engine='tensorrt')

@@ -1,16 +1,18 @@
-// Downsample ratio: how small the network sees a frame. The rule is the converter's (engine/matter.py).
+// Downsample ratio: how small the network sees a frame. The rule is the converter's (engine/sizes.py).
 
-const MIN_SHORT_SIDE = 192; // [px] kept by very wide or tall frames
+const SHAPE = 9 / 16; // of the frames that a long side is said of
 
 /**
- * Ratio that brings the long side to `longSide` [px], never above 1.
+ * Ratio that gives a frame as many pixels as one of 16:9 with the long side `longSide` [px], never above 1.
  * @param {number} width [px]
  * @param {number} height [px]
  * @param {number} longSide [px] 512 suits RVM's weights
  * @returns {number} in (0, 1]
  */
 export function autoRatio(width, height, longSide = 512) {
-  return Math.min(Math.max(longSide / Math.max(width, height), MIN_SHORT_SIDE / Math.min(width, height)), 1);
+  const longest = Math.max(width, height);
+  const side = longSide * Math.sqrt((SHAPE * longest) / Math.min(width, height));
+  return Math.min(Math.round(side) / longest, 1);
 }
 
 /**

@@ -5,15 +5,16 @@ import { autoRatio, insideSize, limitSize, ratioOf } from '../../../demo/web/js/
 test('automatic ratio', () => {
   assert.equal(autoRatio(1280, 720), 0.4);
   assert.equal(autoRatio(320, 240), 1);
-  assert.equal(autoRatio(2000, 200), 0.96, 'very wide frames keep a short side of 192');
+  assert.equal(autoRatio(2000, 200), 1214 / 2000, 'very wide frames get as many pixels');
+  assert.equal(autoRatio(1000, 1000), 0.384, 'square ones too');
 });
 
 test('choices of the page', () => {
-  assert.equal(ratioOf('portrait', 1024, 512), 0.5);
-  assert.equal(ratioOf('full-body', 1024, 512), 0.75);
-  assert.equal(ratioOf('portrait', 1024, 512, 384), 0.375);
-  assert.equal(ratioOf('full-body', 1024, 512, 384), 0.5625);
-  assert.equal(ratioOf('0.25', 1024, 512), 0.25);
+  assert.equal(ratioOf('portrait', 1024, 576), 0.5);
+  assert.equal(ratioOf('full-body', 1024, 576), 0.75);
+  assert.equal(ratioOf('portrait', 1024, 576, 384), 0.375);
+  assert.equal(ratioOf('full-body', 1024, 576, 384), 0.5625);
+  assert.equal(ratioOf('0.25', 1024, 576), 0.25);
   for (const bad of ['0', '1.5', 'x', '']) assert.throws(() => ratioOf(bad, 9, 9), /ratio must be in \(0, 1\]/);
 });
 
@@ -24,7 +25,8 @@ test('the ratio survives single precision', () => {
   assert.equal(ratio, Math.fround(ratio));
   assert.deepEqual(insideSize(854, 480, ratio), [512, 287]);
   for (let width = 513; width < 4000; width++) {
-    assert.equal(insideSize(width, 400, ratioOf('portrait', width, 400))[0] >= 512, true, `${width}`);
+    const wanted = Math.min(width, Math.round(512 * Math.sqrt(((9 / 16) * Math.max(width, 400)) / Math.min(width, 400))));
+    assert.equal(insideSize(width, 400, ratioOf('portrait', width, 400))[0] >= wanted, true, `${width}`);
   }
   assert.equal(ratioOf('1', 9, 9), 1);
 });
