@@ -14,7 +14,7 @@ def _door(variant: str, own_weights: str | None = None, published: str | None = 
     """The entry point of one network.
 
     Args:
-        variant: a name in `model.ENCODERS`.
+        variant: a name in `model.VARIANTS`.
         name: of the door, where it differs from the variant.
         own_weights: the checkpoint that pretrained=True stands for, or None when we have none.
         published: the name of official weights (GPL-3.0), or None.

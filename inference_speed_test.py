@@ -35,7 +35,7 @@ from engine.matter import Matter
 from engine.sizes import auto_ratio
 from export.formats import Format
 from export.options import ExportOptions
-from model import ENCODERS, REFINERS, MattingNetwork, reparameterize_model
+from model import REFINERS, VARIANTS, MattingNetwork, reparameterize_model
 from model.weights import load_network
 from video.inputs import open_reader
 
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='inference_speed_test.py', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     network = parser.add_argument_group('network')
-    network.add_argument('--model-variant', choices=list(ENCODERS), help='default: mobilenetv3')
+    network.add_argument('--model-variant', choices=list(VARIANTS), help='default: mobilenetv3')
     network.add_argument('--all', action='store_true', help='every variant, each in a process of its own')
     network.add_argument('--checkpoint', help='name or path, as in inference.py; default: random weights')
     network.add_argument('--refiner', choices=list(REFINERS), help='default: deep_guided_filter')
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     machine = describe_machine(device)
     print(f'{machine["name"]}, {machine["cores"]} cores, {machine["threads"]} threads, torch {machine["torch"]}')
     results, failed = [], 0
-    for variant in list(ENCODERS) if args.all else [args.model_variant]:
+    for variant in list(VARIANTS) if args.all else [args.model_variant]:
         try:
             results += compare_engines(args) if args.compare_engines else [
                 _in_own_process(args, variant) if args.all else measure(args, variant)]

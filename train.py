@@ -22,7 +22,7 @@ from dataset import (
     segmentation_image_dataset,
     segmentation_video_dataset,
 )
-from model import ENCODERS, REFINERS, MattingNetwork
+from model import REFINERS, VARIANTS, MattingNetwork
 from model.weights import load_network
 from train_config import PRESETS, STAGES, Preset, StageConfig, add_flags, resolve
 from train_loss import LossWeights, matting_loss, segmentation_loss
@@ -45,7 +45,7 @@ IDENTITY = ('model_variant', 'refiner', 'optimizer')     # settings that a run a
 def parser_of(preset: Preset, name: str) -> ArgumentParser:
     parser = ArgumentParser(f'{name}.py', allow_abbrev=False, description='Train a matting network. Every setting has '
                             'a flag; --stage fills them from a preset.',
-                            epilog=f'encoders: {", ".join(ENCODERS)}. refiners: {", ".join(REFINERS)}.')
+                            epilog=f'variants: {", ".join(VARIANTS)}. refiners: {", ".join(REFINERS)}.')
     default = '' if preset.stage is None else f' [{preset.stage}]'
     parser.add_argument('--stage', type=int, choices=sorted(STAGES), help=f'preset of a training stage{default}')
     parser.add_argument('--dry-run', action='store_true', help='print settings, sizes and memory, then stop')

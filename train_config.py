@@ -22,7 +22,7 @@ def setting(help: str, default=MISSING, choices: tuple[str, ...] = ()) -> Field:
 class StageConfig:
     """One run of the trainer. Checks itself; the message names the flag."""
 
-    model_variant: str = setting('encoder, a name in model.ENCODERS')
+    model_variant: str = setting('variant, a name in model.VARIANTS')
     dataset: str = setting('matting set, for training and validation; a name in dataset.MATTING_SETS')
     learning_rate_backbone: float = setting('learning rate of the encoder')
     learning_rate_aspp: float = setting('learning rate of LR-ASPP')

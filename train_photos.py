@@ -96,7 +96,7 @@ class PhotoConfig:
     run_dir: str = setting('weights, states and logs; a run found there goes on')
     preset: str = setting('phases, by the machine they are made for', 'cpu', tuple(PRESETS))
     minutes: float = setting('time budget of the whole run, pauses not counted', 120.)
-    model_variant: str = setting('encoder, a name in model.ENCODERS', 'efficientnet_lite0')
+    model_variant: str = setting('variant, a name in model.VARIANTS', 'efficientnet_lite0')
     pretrained_backbone: bool = setting('without --checkpoint: start the encoder from ImageNet', True)
     frozen_statistics: bool = setting("keep the statistics of the encoder's batch norms", True)
     checkpoint: str = setting('weights to start from: a path or a name of model.weights', '')

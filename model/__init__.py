@@ -1,7 +1,7 @@
 """Matting networks. Nothing here reads an argument list or touches a video."""
 
-from .encoder_registry import ENCODERS
+from .encoder_registry import ENCODERS, VARIANTS
 from .model import REFINERS, MattingNetwork
 from .reparameterize import reparameterize_model
 
-__all__ = ['ENCODERS', 'REFINERS', 'MattingNetwork', 'reparameterize_model']
+__all__ = ['ENCODERS', 'REFINERS', 'VARIANTS', 'MattingNetwork', 'reparameterize_model']

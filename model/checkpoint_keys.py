@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .encoder_registry import ENCODERS
+from .encoder_registry import VARIANTS
 from .lraspp import LRASPP
 from .model import REFINERS, MattingNetwork
 from .reparameterize import reparameterize_model
@@ -41,7 +41,7 @@ def infer_network(state: Mapping[str, Tensor]) -> NetworkForm | None:
     shapes = {name: tensor.shape for name, tensor in state.items()}
     after_encoder = {name: shape for name, shape in shapes.items()
                      if name.startswith(('aspp.', 'decoder.', 'refiner.'))}
-    for variant in ENCODERS:
+    for variant in VARIANTS:
         for refiner in REFINERS:
             for merged in (False, True):
                 form = NetworkForm(variant, refiner, merged)
@@ -53,12 +53,12 @@ def infer_network(state: Mapping[str, Tensor]) -> NetworkForm | None:
 
 @cache
 def _shapes_after_encoder(form: NetworkForm) -> dict[str, torch.Size]:
-    spec = ENCODERS[form.variant]
+    variant = VARIANTS[form.variant]
     with torch.device('meta'):
         parts = nn.ModuleDict({
-            'aspp': LRASPP(spec.channels[3], spec.aspp_channels),
-            'decoder': spec.decoder((*spec.channels[:3], spec.aspp_channels), spec.decoder_channels),
-            'refiner': REFINERS[form.refiner](spec.decoder_channels[3])})
+            'aspp': LRASPP(variant.spec.channels[3], variant.aspp_channels),
+            'decoder': variant.build_decoder(),
+            'refiner': REFINERS[form.refiner](variant.decoder_channels[3])})
         parts = reparameterize_model(parts) if form.merged else parts
     return {name: tensor.shape for name, tensor in parts.state_dict().items()}
 

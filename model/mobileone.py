@@ -122,6 +122,7 @@ class MobileOneEncoder(nn.Module):
 
     def __init__(self, size: str = 's0', pretrained: bool | str | Path = False, levels: int = 4):
         super().__init__()
+        self.normalize = True
         spec = SIZES[size]
         self.stage0 = MobileOneBlock(3, spec.widths[0], 3, stride=2)
         self.stage1 = build_stage(spec, 1)
@@ -146,7 +147,7 @@ class MobileOneEncoder(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, [T,] 3, H, W) RGB in [0, 1] -> features at strides 2, 4, 8, 16, widths as in `SIZES`."""
         x, T = fold_time(x)
-        return [unfold_time(f, T) for f in self.features(normalize_imagenet(x))]
+        return [unfold_time(f, T) for f in self.features(normalize_imagenet(x) if self.normalize else x)]
 
 
 def build_stage(spec: MobileOneSize, stage: int) -> nn.Sequential:

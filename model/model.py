@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .deep_guided_filter import DeepGuidedFilterRefiner
-from .encoder_registry import ENCODERS
+from .encoder_registry import VARIANTS
 from .fast_guided_filter import FastGuidedFilterRefiner
 from .interface import INFERENCE_SIZE, MATTING
 from .lraspp import LRASPP
@@ -43,7 +43,7 @@ class MattingNetwork(nn.Module):
     frames that its weights see people best at; the automatic downsample ratio aims at it.
 
     Args:
-        variant: a name in `ENCODERS`.
+        variant: a name in `VARIANTS`.
         refiner: 'deep_guided_filter' (trained) or 'fast_guided_filter' (no weights).
         pretrained_backbone: start the encoder from its ImageNet weights: True downloads them from their publisher,
             a path names a checkpoint in the publisher's format.
@@ -57,19 +57,19 @@ class MattingNetwork(nn.Module):
     def __init__(self, variant: str = 'mobilenetv3', refiner: str = 'deep_guided_filter',
                  pretrained_backbone: bool | str | Path = False):
         super().__init__()
-        if variant not in ENCODERS:
-            raise ValueError(f'variant must be one of {", ".join(ENCODERS)}, got {variant!r}')
+        if variant not in VARIANTS:
+            raise ValueError(f'variant must be one of {", ".join(VARIANTS)}, got {variant!r}')
         if refiner not in REFINERS:
             raise ValueError(f'refiner must be one of {", ".join(REFINERS)}, got {refiner!r}')
-        spec = ENCODERS[variant]
+        form = VARIANTS[variant]
         self.variant, self.refiner_name = variant, refiner
         self.inference_size = INFERENCE_SIZE    # weights may be made for another one
-        self.backbone = spec.build(pretrained_backbone)
-        self.aspp = LRASPP(spec.channels[3], spec.aspp_channels)
-        self.decoder = spec.decoder((*spec.channels[:3], spec.aspp_channels), spec.decoder_channels)
-        self.project_mat = Projection(spec.decoder_channels[3], 4)
-        self.project_seg = Projection(spec.decoder_channels[3], 1)
-        self.refiner = REFINERS[refiner](spec.decoder_channels[3])
+        self.backbone = form.spec.create(pretrained_backbone)
+        self.aspp = LRASPP(form.spec.channels[3], form.aspp_channels)
+        self.decoder = form.build_decoder()
+        self.project_mat = Projection(form.decoder_channels[3], 4)
+        self.project_seg = Projection(form.decoder_channels[3], 1)
+        self.refiner = REFINERS[refiner](form.decoder_channels[3])
 
     def forward(self, src: Tensor,
                 r1: Tensor | None = None, r2: Tensor | None = None,

@@ -1,4 +1,4 @@
-"""ResNet-50 as a dense encoder with output stride 16.
+"""ResNet-50 and ResNet-101 as dense encoders with output stride 16.
 
 Papers: Deep Residual Learning, arXiv 1512.03385; dilated as in Robust Video Matting, arXiv 2108.11515, section 4.
 """
@@ -6,29 +6,35 @@ Papers: Deep Residual Learning, arXiv 1512.03385; dilated as in Robust Video Mat
 from pathlib import Path
 
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights, resnet50
+from torchvision.models import ResNet50_Weights, ResNet101_Weights, resnet50, resnet101
 
 from .imagenet import load_imagenet
 from .time_axis import fold_time, unfold_time
 
+TRUNKS = {50: (resnet50, ResNet50_Weights), 101: (resnet101, ResNet101_Weights)}
 
-class ResNet50Encoder(nn.Module):
+
+class ResNetEncoder(nn.Module):
     """torchvision's trunk; the last stage is dilated instead of strided.
 
     The input is *not* normalised to ImageNet statistics, although the ImageNet weights were trained so: the published
     matting weights were trained on plain RGB in [0, 1] and need it.
 
     Args:
+        depth: 50 or 101.
         pretrained: start from torchvision's ImageNet weights: True downloads them, a path names the file.
     """
 
-    def __init__(self, pretrained: bool | str | Path = False):
+    normalize = False
+
+    def __init__(self, depth: int = 50, pretrained: bool | str | Path = False):
         super().__init__()
-        trunk = resnet50(replace_stride_with_dilation=[False, False, True])
+        build, weights = TRUNKS[depth]
+        trunk = build(replace_stride_with_dilation=[False, False, True])
         self.conv1, self.bn1, self.relu, self.maxpool = trunk.conv1, trunk.bn1, trunk.relu, trunk.maxpool
         self.layer1, self.layer2, self.layer3, self.layer4 = trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4
         if pretrained:
-            load_imagenet(self, pretrained, ResNet50_Weights.IMAGENET1K_V1.url, unused=('fc.',))
+            load_imagenet(self, pretrained, weights.IMAGENET1K_V1.url, unused=('fc.',))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, [T,] 3, H, W) RGB in [0, 1] -> features of 64, 256, 512, 2048 channels at strides 2, 4, 8, 16."""

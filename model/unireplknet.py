@@ -240,7 +240,7 @@ class UniRepLKNetEncoder(nn.Module):
 
     def __init__(self, size: str = 'a', pretrained: bool | str | Path = False, native: bool = False):
         super().__init__()
-        self.native = native
+        self.native, self.normalize = native, True
         self.unirep = UniRepLKNet(size, stem_stride=2 if native else 1, stages=3 if native else 4)
         if pretrained:
             not_built = ('stages.3.', 'downsample_layers.3.') if native else ()
@@ -250,5 +250,5 @@ class UniRepLKNetEncoder(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, [T,] 3, H, W) RGB in [0, 1] -> features at strides 2, 4, 8, 16."""
         x, T = fold_time(x)
-        features = self.unirep(normalize_imagenet(x))
+        features = self.unirep(normalize_imagenet(x) if self.normalize else x)
         return [unfold_time(f, T) for f in (features if self.native else features[1:])]

@@ -96,6 +96,7 @@ class VSSMEncoder(nn.Module):
 
     def __init__(self, size: str = 'tiny', pretrained: bool | str | Path = False, stages: int = 3):
         super().__init__()
+        self.normalize = True
         spec = SIZES[size]
         C = spec.channels
         self.patch_embed = nn.Sequential(
@@ -145,7 +146,7 @@ class VSSMEncoder(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, [T,] 3, H, W) RGB in [0, 1] -> features of 48, 96, 192, 384 channels (tiny) at strides 2, 4, 8, 16."""
         x, T = fold_time(x)
-        return [unfold_time(f, T) for f in self.features(normalize_imagenet(x))]
+        return [unfold_time(f, T) for f in self.features(normalize_imagenet(x) if self.normalize else x)]
 
 
 def init_linear(module: nn.Module) -> None:

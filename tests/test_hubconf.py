@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import hubconf
-from model import ENCODERS, MattingNetwork
+from model import VARIANTS, MattingNetwork
 from model import weights as model_weights
 from model.weights import save_network
 
@@ -30,7 +30,7 @@ def saved(tmp_path):
 
 def test_every_door_is_a_network_or_the_converter():
     assert set(NETWORKS) == {'mobilenetv3', 'resnet50', 'mobileone_rvm', 'mamba_rvm', 'unireplknet_rvm'}
-    assert {name.removesuffix('_rvm') for name in NETWORKS} <= set(ENCODERS) and 'converter' in DOORS
+    assert {name.removesuffix('_rvm') for name in NETWORKS} <= set(VARIANTS) and 'converter' in DOORS
 
 
 @pytest.mark.parametrize('name', NETWORKS)

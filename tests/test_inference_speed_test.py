@@ -19,7 +19,7 @@ from benchmark.machine import EnergyMeter, mean_power, peak_memory_mb
 from benchmark.network import count_multiply_adds, network_step, time_step
 from inference_speed_test import main
 from inference_utils import Matter, VideoReader
-from model import ENCODERS, MattingNetwork
+from model import VARIANTS, MattingNetwork
 from model.reparameterize import is_merged
 from model.weights import save_network
 
@@ -176,7 +176,7 @@ def test_all_variants_in_one_table(monkeypatch, capsys):
     monkeypatch.setattr(inference_speed_test, '_in_own_process', inference_speed_test.measure)
     assert main([*SMALL, '--all']) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[3:3 + len(ENCODERS)]] == list(ENCODERS)
+    assert [line.split()[0] for line in lines[3:3 + len(VARIANTS)]] == list(VARIANTS)
 
 
 def test_a_variant_that_fails_does_not_stop_the_table(monkeypatch, capsys):
@@ -271,7 +271,7 @@ def test_as_a_command(tmp_path):
 def test_every_variant_has_a_process_of_its_own(tmp_path):
     assert main([*SMALL, '--all', '--output-json', str(tmp_path / 'out.json')]) == 0
     results = json.loads((tmp_path / 'out.json').read_text())['results']
-    assert [result['variant'] for result in results] == list(ENCODERS)
+    assert [result['variant'] for result in results] == list(VARIANTS)
     # resnet50 has 27 M parameters, mobilenetv3 4 M; measured in one process, neither could be below the other's peak
     memory = {result['variant']: result['peak_memory_mb'] for result in results}
     assert memory['mobilenetv3'] < memory['resnet50']

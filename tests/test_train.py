@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from dataset.synthetic import write_tree
-from model import ENCODERS, MattingNetwork
+from model import VARIANTS, MattingNetwork
 from model.weights import load_network, save_network
 from train import main
 from training.log import read_scalars
@@ -100,7 +100,7 @@ def test_finetune_needs_no_segmentation_sets(tmp_path, capsys):
 def test_presets_start_or_name_the_known_encoders(tree, preset, capsys):
     variant = {'mobileone_train': 'mobileone', 'mamba_train': 'mamba', 'unireplknet_train': 'unireplknet_large_kernel'}
     status = run('--data-root', tree, '--epoch-end', 1, '--epoch-steps', 1, '--dry-run', preset=preset)
-    if variant[preset] in ENCODERS:
+    if variant[preset] in VARIANTS:
         assert status == 0
     else:
         assert status == 2 and f'{preset}.py: variant must be one of mobilenetv3' in capsys.readouterr().err
@@ -168,7 +168,7 @@ def test_killed_process_goes_on_bitwise(tree, tmp_path, how):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('variant', sorted(ENCODERS))
+@pytest.mark.parametrize('variant', sorted(VARIANTS))
 def test_four_stages_with_each_encoder(tree, tmp_path, variant):
     before = ''
     for stage in (1, 2, 3, 4):

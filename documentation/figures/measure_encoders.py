@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from model import ENCODERS, MattingNetwork, reparameterize_model
+from model import VARIANTS, MattingNetwork, reparameterize_model
 
 REFERENCE = 'mobilenetv3'
 
@@ -43,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     x = torch.rand(1, 3, *arguments.size)
-    trained = {variant: MattingNetwork(variant) for variant in ENCODERS}
+    trained = {variant: MattingNetwork(variant) for variant in VARIANTS}
     merged = {variant: reparameterize_model(network) for variant, network in trained.items()}
     times: dict[str, list[float]] = {variant: [] for variant in merged}
     for round_number in range(arguments.rounds + 1):

@@ -58,9 +58,9 @@ class MattingBase(nn.Module):
 
     Args:
         backbone: a name in `BACKBONES`.
-        pretrained_backbone: start the encoder from ImageNet weights (efficientnet_lite0 only): True, or a path.
+        pretrained_backbone: start the encoder from ImageNet weights: True, or a path.
     Raises:
-        ValueError: unknown backbone; or one that has no ImageNet weights here.
+        ValueError: unknown backbone.
     """
 
     interface = PLATE_BASE
@@ -71,7 +71,7 @@ class MattingBase(nn.Module):
             raise ValueError(f'backbone must be one of {", ".join(BACKBONES)}, got {backbone!r}')
         spec = BACKBONES[backbone]
         self.variant, self.inference_size = backbone, INFERENCE_SIZE
-        self.backbone = spec.create(pretrained_backbone)
+        self.backbone = spec.create(pretrained_backbone, IN_CHANNELS, normalize=False)
         self.aspp = ASPP(spec.channels[3], [3, 6, 9], ASPP_CHANNELS)
         self.decoder = Decoder(spec.channels, IN_CHANNELS, OUTPUTS)
 

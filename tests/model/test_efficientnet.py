@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model import MattingNetwork, efficientnet
+from model import ENCODERS, MattingNetwork, efficientnet
 from model.efficientnet import EfficientNetLite0Encoder, weights_file
 
 CLASSES = {'accordion_0002': 401, 'grand_piano_0036': 579, 'saxophone_0034': 776}   # of ImageNet
@@ -49,8 +49,8 @@ def test_imagenet_weights_recognise_things(package, shared):
 
 @torch.no_grad()
 def test_more_input_channels_begin_as_the_pictures_alone(package):
-    three = EfficientNetLite0Encoder(pretrained=True, normalize=False).eval()
-    six = EfficientNetLite0Encoder(pretrained=True, in_channels=6, normalize=False).eval()
+    spec = ENCODERS['efficientnet_lite0']
+    three, six = (spec.create(True, channels, normalize=False).eval() for channels in (3, 6))
     x = torch.rand(1, 6, 32, 32)
     for a, b in zip(three(x[:, :3]), six(x)):
         torch.testing.assert_close(a, b)

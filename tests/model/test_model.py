@@ -6,10 +6,10 @@ from itertools import product
 import pytest
 import torch
 
-from model import ENCODERS, REFINERS, MattingNetwork
+from model import REFINERS, VARIANTS, MattingNetwork
 from model.model import downsample
 
-VARIANTS = sorted(ENCODERS)
+NAMES = sorted(VARIANTS)
 
 
 def swept(variants: list[str]) -> list:
@@ -18,7 +18,7 @@ def swept(variants: list[str]) -> list:
             for name in variants]
 
 
-@pytest.fixture(scope='module', params=swept(VARIANTS))
+@pytest.fixture(scope='module', params=swept(NAMES))
 def network(request):
     torch.manual_seed(0)
     return MattingNetwork(request.param).eval()
@@ -51,7 +51,7 @@ def test_any_size_and_ratio(network, size, ratio):
         assert output.isfinite().all() and output.min() >= 0 and output.max() <= 1
 
 
-@pytest.mark.parametrize('variant', swept(VARIANTS))
+@pytest.mark.parametrize('variant', swept(NAMES))
 def test_gradients_reach_every_parameter(variant):
     torch.manual_seed(0)
     network = MattingNetwork(variant).train()
@@ -67,9 +67,9 @@ def test_gradients_reach_every_parameter(variant):
 
 def scripted_pairs() -> list:
     """Refiners know nothing of encoders: one is enough for the second refiner, the rest is for `pytest -m slow`."""
-    quick = [(name, 'deep_guided_filter') for name in swept(VARIANTS) if isinstance(name, str)]
+    quick = [(name, 'deep_guided_filter') for name in swept(NAMES) if isinstance(name, str)]
     quick.append(('mobilenetv3', 'fast_guided_filter'))
-    rest = [pair for pair in product(VARIANTS, sorted(REFINERS)) if pair not in quick]
+    rest = [pair for pair in product(NAMES, sorted(REFINERS)) if pair not in quick]
     return [*quick, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in rest)]
 
 
@@ -90,7 +90,7 @@ def test_scripted_equals_eager(variant, refiner):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('variant', VARIANTS)
+@pytest.mark.parametrize('variant', NAMES)
 @torch.no_grad()
 def test_compiled_equals_eager(variant):
     torch.manual_seed(0)

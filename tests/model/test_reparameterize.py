@@ -8,7 +8,7 @@ import torch
 from encoder_goldens import train_statistics
 from torch import nn
 
-from model import ENCODERS, MattingNetwork, reparameterize_model
+from model import VARIANTS, MattingNetwork, reparameterize_model
 from model.checkpoint_keys import infer_network
 from model.reparameterize import is_merged
 from model.state_dicts import read_state
@@ -56,7 +56,7 @@ def test_merged_checkpoints_are_recognised_and_load(tmp_path, suffix):
         assert read_state(tmp_path / f'net{suffix}')[1]['form'] == 'merged'
 
 
-@pytest.mark.parametrize('variant', sorted(ENCODERS))
+@pytest.mark.parametrize('variant', sorted(VARIANTS))
 def test_every_form_is_recognised_in_reasonable_time(variant):
     with torch.device('meta'):
         network = MattingNetwork(variant)
@@ -78,15 +78,15 @@ def classifier_state(encoder: nn.Module, head: dict[str, tuple[int, ...]], drop:
 
 
 def publisher_files():
-    from model.mobilenetv3 import MobileNetV3LargeEncoder
+    from model.mobilenet import mobilenetv3_large
     from model.mobileone import MobileOneEncoder
-    from model.resnet import ResNet50Encoder
+    from model.resnet import ResNetEncoder
     from model.unireplknet import UniRepLKNet
     from model.vssm_encoder import VSSMEncoder
     norms = ('norm0.', 'norm1.', 'norm2.', 'norm3.')
     return {
-        'mobilenetv3': lambda: classifier_state(MobileNetV3LargeEncoder(), {'classifier.0.weight': (1280, 960)}),
-        'resnet50': lambda: classifier_state(ResNet50Encoder(), {'fc.weight': (1000, 2048), 'fc.bias': (1000,)}),
+        'mobilenetv3': lambda: classifier_state(mobilenetv3_large(), {'classifier.0.weight': (1280, 960)}),
+        'resnet50': lambda: classifier_state(ResNetEncoder(), {'fc.weight': (1000, 2048), 'fc.bias': (1000,)}),
         'mobileone': lambda: classifier_state(MobileOneEncoder('s0', levels=5), {'linear.weight': (1000, 1024)}),
         'mamba': lambda: classifier_state(VSSMEncoder(stages=4), {'classifier.head.bias': (1000,),
                                                                  'classifier.norm.bias': (768,)}, ('outnorm',)),

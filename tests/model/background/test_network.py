@@ -169,7 +169,6 @@ def test_scripted_equals_eager_and_settings_can_change_after_loading(backbone, t
     ({'backbone': 'mobilenetv2', 'refine_mode': 'all'}, 'refine_mode must be one of'),
     ({'backbone': 'mobilenetv2', 'refine_kernel_size': 5}, 'refine_kernel_size must be 1 or 3, got 5'),
     ({'backbone': 'mobilenetv2', 'refine_sample_pixels': -1}, 'must be at least 0'),
-    ({'backbone': 'mobilenetv2', 'pretrained_backbone': True}, 'leave pretrained_backbone out'),
 ])
 def test_settings_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
