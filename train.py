@@ -24,9 +24,9 @@ from dataset import (
 )
 from model import REFINERS, VARIANTS, MattingNetwork
 from model.weights import load_network
+from passes.matting import MattingMeasure, MattingPass, Preparation, SegmentationPass, learning_rates
 from train_config import PRESETS, STAGES, Preset, StageConfig, add_flags, resolve
 from train_loss import LossWeights, matting_loss, segmentation_loss
-from train_passes import MattingMeasure, MattingPass, Preparation, SegmentationPass, learning_rates
 from training import command, distributed
 from training.checkpoint import Checkpoints, read_state
 from training.clips import ClipNetwork

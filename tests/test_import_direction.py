@@ -1,6 +1,7 @@
 """Who may import whom: a loss never knows the trainer, a network never knows the loss."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,33 +9,44 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # A row is a room or one file of it; the longest name that fits a file is its rule. A room may import itself.
 ALLOWED: dict[str, set[str]] = {
-    'model': set(), 'dataset': {'video'}, 'training': set(), 'train_loss': set(), 'train_config': set(),
-    'video': set(), 'metrics': set(), 'slurm': set(),
-    'train_passes': {'metrics', 'training'},
-    'train_instance_loss': {'train_loss'},
-    'train_instance_passes': {'metrics', 'train_instance_loss', 'training', 'model'},
-    'train_instance': {'train_config', 'train_instance_loss', 'train_instance_passes', 'training', 'dataset', 'model'},
-    'train': {'train_config', 'train_loss', 'train_passes', 'training', 'dataset', 'model'},
-    'train_speed_test': {'train', 'train_config', 'training', 'dataset'},
-    **dict.fromkeys(('mobileone_train', 'mamba_train', 'unireplknet_train'), {'train'}),
-    'train_plate_passes': {'metrics', 'train_loss', 'training', 'model'},
-    'train_plate_config': {'train_config'},
-    'train_base': {'train_config', 'train_plate_config', 'train_plate_passes', 'training', 'dataset', 'model'},
-    'train_refine': {'train_base'},
-    'train_plate_photos': {'train_config', 'train_plate_passes', 'training', 'dataset', 'model'},
-    'train_photos': {'metrics', 'train_config', 'train_loss', 'train_passes', 'training', 'dataset', 'model',
-                     'engine'},     # what a CPU computes in
-    'engine': {'model'},
-    'inference_utils': {'engine', 'video'},
-    'inference': {'converter'}, 'converter': {'engine', 'video'},
+    'benchmark': {'converter', 'engine', 'model', 'video'},
+    'converter': {'engine', 'video'},
     'custom_inference': {'converter', 'engine', 'video'},
-    'inference_speed_test': {'benchmark', 'engine', 'export', 'model', 'video'},
-    'benchmark': {'converter', 'engine', 'model', 'video'}, 'live': {'engine', 'video'}, 'inference_webcam': {'live'},
-    'evaluation': {'engine', 'metrics', 'model', 'video'},
-    'export': {'engine', 'model', 'video'}, 'export.py': {'export', 'demo'},
-    'demo': {'converter', 'engine', 'model', 'video', 'inference', 'export'},
+    'dataset': {'video'},
+    'demo': {'converter', 'engine', 'export', 'inference', 'model', 'video'},
     'documentation': {'converter', 'demo', 'engine', 'model', 'video'},
-    'hubconf': {'model', 'inference'},
+    'engine': {'model'},
+    'evaluation': {'engine', 'metrics', 'model', 'video'},
+    'export': {'engine', 'model', 'video'},
+    'hubconf': {'inference', 'model'},
+    'inference': {'converter'},
+    'inference_speed_test': {'benchmark', 'engine', 'export', 'model', 'video'},
+    'inference_utils': {'engine', 'video'},
+    'inference_webcam': {'live'},
+    'live': {'engine', 'video'},
+    'mamba_train': {'train'},
+    'metrics': set(),
+    'mobileone_train': {'train'},
+    'model': set(),
+    'passes': {'dataset', 'metrics', 'model', 'train_loss', 'training'},
+    'slurm': set(),
+    'train': {'dataset', 'model', 'passes', 'train_config', 'train_loss', 'training'},
+    'train_base': {'dataset', 'model', 'train_config', 'train_plate_config', 'train_plate_passes', 'training'},
+    'train_config': set(),
+    'train_instance': {'dataset', 'model', 'train_config', 'train_instance_loss', 'train_instance_passes', 'training'},
+    'train_instance_loss': {'train_loss'},
+    'train_instance_passes': {'metrics', 'model', 'train_instance_loss', 'training'},
+    'train_loss': set(),
+    'train_photos': {'dataset', 'engine', 'model', 'passes', 'train_config', 'training'},
+    'train_plate_config': {'train_config'},
+    'train_plate_passes': {'metrics', 'model', 'train_loss', 'training'},
+    'train_plate_photos': {'dataset', 'model', 'train_config', 'train_plate_passes', 'training'},
+    'train_refine': {'train_base'},
+    'train_speed_test': {'dataset', 'train', 'train_config', 'training'},
+    'training': set(),
+    'unireplknet_train': {'train'},
+    'video': set(),
+    'export.py': {'demo', 'export'},
 }
 LEAVES = {'cli', 'files'}       # import nothing of ours but each other, so every room may import them
 ALLOWED |= {'files': set(), 'cli': {'files'}}
@@ -49,6 +61,7 @@ def rule(path: Path) -> str:
     return next((name for name in names if name in ALLOWED), '')
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Dotted names of our modules that a file imports anywhere, relative ones resolved."""
     package, names = path.relative_to(ROOT).parent.parts, set()

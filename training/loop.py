@@ -25,6 +25,11 @@ from .validation import ValidationSet, validate
 AUTOCAST = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """What a network computes in at 'fp32', 'bf16' or 'fp16'."""
+    return torch.autocast(device.type, AUTOCAST[precision], enabled=precision != 'fp32')
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run is beside its network, its passes and its clock.
@@ -37,6 +42,7 @@ class Run:
         settings: kept in every state; those that differ are told when a run goes on.
         identity: names of settings that a run which goes on must share with the state.
         published: (weights) -> what of them is saved for inference.
+        training_mode: puts the network into it.
     """
 
     checkpoints: Checkpoints
@@ -52,6 +58,7 @@ class Run:
     settings: Mapping[str, object] = field(default_factory=dict)
     identity: Sequence[str] = ('optimizer',)
     published: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
+    training_mode: Callable[[nn.Module], object] = nn.Module.train
 
 
 class Trainer:
@@ -79,7 +86,7 @@ class Trainer:
     def train(self) -> bool:
         """From where it stands to the end. False when a signal ended it earlier, with everything saved."""
         self.log = Log(self.run.log_dir, self.ranks.is_main, self.step, self.run.progress_bar)
-        self.network.train()
+        self.run.training_mode(self.network)
         try:
             with StopRequest() as stop:
                 while not self.clock.finished:
@@ -118,25 +125,39 @@ class Trainer:
         return True
 
     def iterate(self) -> Terms:
-        """The passes that are due, each an optimizer step of its own. Terms under their names in the log."""
+        """The passes that are due, each an optimizer step unless it joins another; terms as they are logged."""
         self.updater.set_rates(self.clock.progress, self.step)
-        logged: Terms = {}
+        updates: list[list[Pass]] = []
         for own in self.passes.values():
             if own.due(self.step):
-                logged |= self.update(own, own.stream.take(self.run.accumulate, self.step))
+                updates += [] if own.joins and updates else [[]]
+                updates[-1].append(own)
+        logged: Terms = {}
+        for joint in updates:
+            logged |= self.update({own: own.stream.take(self.run.accumulate, self.step) for own in joint})
         self.updater.ema.update(self.clock.age)
         return logged
 
-    def update(self, own: Pass, batches: list) -> Terms:
-        """One update on the mean gradient of some batches of a pass."""
-        terms = self.updater.update(list(enumerate(batches)),
-                                    lambda item: own.losses(item[1], self.turn(own, item[0])))
-        for batch in batches:
-            self.meter.count(*own.counted(batch))
-        logged = own.logged(terms)
-        if own.logs(self.step, self.run.scalars_every):
-            self.scalars |= logged
-        return logged
+    def update(self, batches: Mapping[Pass, list]) -> Terms:
+        """One update on the mean gradient of all batches. The terms are those of the last batch of each pass."""
+        found: dict[Pass, Terms] = {}
+
+        def loss(item: tuple[Pass, int, object]) -> Terms:
+            own, index, batch = item
+            found[own] = own.losses(batch, self.turn(own, index))
+            return found[own]
+
+        self.updater.update([(own, index, batch) for own, taken in batches.items()
+                             for index, batch in enumerate(taken)], loss)
+        all_logged: Terms = {}
+        for own, taken in batches.items():
+            for batch in taken:
+                self.meter.count(*own.counted(batch))
+            logged = own.logged({name: term.detach() for name, term in found[own].items()})
+            if own.logs(self.step, self.run.scalars_every):
+                self.scalars |= logged
+            all_logged |= logged
+        return all_logged
 
     def turn(self, own: Pass, index: int) -> Turn:
         """For batch `index` of an update."""
@@ -144,13 +165,9 @@ class Trainer:
         return Turn(self.step, self.ranks.device, draws, partial(self.forward, self.module), partial(self.show, own))
 
     def forward(self, module: nn.Module, *inputs: Tensor, **arguments) -> list[Tensor]:
-        with self.autocast():
+        with autocast(self.ranks.device, self.run.precision):
             heads = module(*inputs, **arguments)
         return [head.float() for head in heads]
-
-    def autocast(self) -> AbstractContextManager:
-        return torch.autocast(self.ranks.device.type, AUTOCAST[self.run.precision],
-                              enabled=self.run.precision != 'fp32')
 
     def show(self, own: Pass, tag: str, **clips: Tensor) -> None:
         if self.ranks.is_main and own.logs(self.step, self.run.pictures_every):
@@ -180,7 +197,7 @@ class Trainer:
         with self.updater.ema.applied():
             self.network.eval()
             numbers, strips = validate(partial(self.forward, self.network), self.validation, self.ranks)
-        self.network.train()
+        self.run.training_mode(self.network)
         last = max(self.step - 1, 0)
         for name, strip in strips.items():
             self.log.strip(f'valid_{name}', strip, last)

@@ -103,7 +103,7 @@ class Updater:
         for group in self.optimizer.param_groups:
             group['lr'] = group['initial_lr'] * factor
 
-    def update(self, clips: Sequence, loss: Callable[..., Terms]) -> Terms:
+    def update(self, clips: Sequence, loss: Callable[..., Terms]) -> None:
         """One step on the mean gradient of `clips`.
 
         An update whose loss or gradient is not finite on any rank is skipped on all of them, and running statistics
@@ -111,8 +111,6 @@ class Updater:
 
         Args:
             loss: of one clip; the entry 'total' is differentiated.
-        Returns:
-            The terms of the last clip, detached.
         Raises:
             Diverged: `settings.nonfinite_limit` updates in a row were skipped.
         """
@@ -127,7 +125,6 @@ class Updater:
             finite = finite and math.isfinite(terms['total'].item())
         finite = self._step(finite)
         self._count(finite, terms)
-        return {name: term.detach() for name, term in terms.items()}
 
     def _step(self, finite: bool) -> bool:
         self.scaler.unscale_(self.optimizer)

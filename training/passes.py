@@ -45,17 +45,20 @@ class Turn:
 
 
 class Pass:
-    """One update of the iterations in which it is due.
+    """One update of the iterations in which it is due, or its part of one.
 
     Args:
         name: its place in saved states; no two passes of a run share it.
         stream: of its batches.
         tag: in logs and draws; None takes the name.
         every, turn: due in every so many iterations, from iteration `turn` on; passes may take turns.
+        joins: shares the update of the pass before it: the gradient is the mean over the batches of both.
     """
 
-    def __init__(self, name: str, stream: Batches, tag: str | None = None, every: int = 1, turn: int = 0):
+    def __init__(self, name: str, stream: Batches, tag: str | None = None, every: int = 1, turn: int = 0,
+                 joins: bool = False):
         self.name, self.stream, self.tag, self.every, self.turn = name, stream, tag or name, every, turn
+        self.joins = joins
 
     def due(self, step: int) -> bool:
         """Whether iteration `step` has this pass."""

@@ -21,12 +21,13 @@ class ValidationSet:
     Args:
         dataset: has `set_epoch`.
         measure: (forward, batch of one clip, on the device) -> (numbers by name, frames (T, C, H, W) to look at by
-            name); `forward` is the network under autocast, with heads as float32. A number 'total' counts for the best.
+            name); `forward` is the network under autocast, with heads as float32. A name may have several numbers, or
+            none; 'total' counts for the best.
         clips: evenly taken; 0: all.
     """
 
     dataset: Dataset
-    measure: Callable[[Forward, list[Tensor]], tuple[dict[str, float], Strip]]
+    measure: Callable[[Forward, list[Tensor]], tuple[dict[str, float | list[float]], Strip]]
     num_workers: int = 0
     clips: int = 0
 
@@ -51,8 +52,9 @@ def validate(forward: Forward, sets: Mapping[str, ValidationSet],
         for clip in _clips(validation, ranks):
             values, strip = validation.measure(forward, [x.to(ranks.device) for x in clip])
             for key, value in values.items():
-                sums.setdefault(key, []).append(value)
-            strips.setdefault(name, strip)
+                sums.setdefault(key, []).extend(value if isinstance(value, list) else [value])
+            if strip:
+                strips.setdefault(name, strip)
         numbers |= {f'valid_{name}_{key}': value for key, value in _means(sums, ranks).items()}
     totals = [numbers[key] for key in (f'valid_{name}_total' for name in sets) if key in numbers]
     if totals:
@@ -76,4 +78,4 @@ def _means(sums: dict[str, list[float]], ranks: Ranks) -> dict[str, float]:
         names = shared[0]
     totals = ranks.sum(sum(sums.get(name, [])) for name in names)
     counts = ranks.sum(len(sums.get(name, [])) for name in names)
-    return {name: total / count for name, total, count in zip(names, totals, counts)}
+    return {name: total / count if count else 0. for name, total, count in zip(names, totals, counts)}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from metrics import alpha_metrics
-from train_passes import learning_rates
+from passes.matting import learning_rates
 from training.ema import Ema
 from training.optimization import Optimization, build_optimizer
 

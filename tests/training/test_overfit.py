@@ -8,8 +8,8 @@ import torch
 from dataset import data_paths, matting_dataset
 from dataset.synthetic import write_tree
 from model import MattingNetwork
+from passes.matting import MattingMeasure, MattingPass, Preparation
 from train_loss import matting_loss
-from train_passes import MattingMeasure, MattingPass, Preparation
 from training.sampler import Stream
 from training.validation import ValidationSet, validate
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from passes.matting import MattingMeasure, MattingPass, Preparation, SegmentationPass, learning_rates
 from train_config import PRESETS, StageConfig, resolve
-from train_passes import MattingMeasure, MattingPass, Preparation, SegmentationPass, learning_rates
 from training.checkpoint import Checkpoints
 from training.clips import ClipNetwork
 from training.clock import Epochs
@@ -126,7 +126,7 @@ def toy_trainer(config: StageConfig, ranks: Ranks = CPU, workers: int = 0, netwo
 def step(trainer: Trainer, name: str, batches: list | None = None) -> dict:
     """One update of a pass."""
     own = trainer.passes[name]
-    return trainer.update(own, batches or own.stream.take(1))
+    return trainer.update({own: batches or own.stream.take(1)})
 
 
 def toy_run(network: nn.Module, config: StageConfig, passes: list, ranks: Ranks = CPU, validation=None) -> Trainer:

@@ -1,0 +1,264 @@
+"""The passes of train_photos.py: composed clips up to stride 4 or to full size, and natural photos as they are.
+
+The recipe is explained in documentation/default_weights.md.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from dataset.draws import item_draws
+from metrics import alpha_metrics
+from model import MattingNetwork
+from model.coarse_head import coarse_pass, pool_quarter
+from train_loss import LossWeights, edge_loss, masked_mean, matting_loss, segmentation_loss
+from training.clips import channels_last, untracked_statistics
+from training.clock import Budget
+from training.passes import Pass, Terms, Turn
+from training.validation import Forward, Strip
+
+EDGE_WEIGHT = 0.15       # of the edge term where the refiner is trained
+WEIGHTS = LossWeights()
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Part of a run."""
+
+    share: float                  # of the time budget
+    batches: tuple[tuple[int, int], ...]  # used in turn: side of the clips [px], clips
+    seq_length: int               # frames
+    coarse: bool = False          # only up to stride 4
+    ratios: tuple[float, float] = (1., 1.)  # downsample ratio, drawn between; below 1 the refiner is trained
+    natural: int = 0              # natural photos beside the clips, a pass of their own
+    natural_size: int = 256       # side of their crops [px]
+    warm_up: int = 0              # up to so many frames before the clip that only fill the memory
+
+    def batch(self, step: int) -> tuple[int, int]:
+        """Side and number of the clips of a step."""
+        return self.batches[step % len(self.batches)]
+
+
+@dataclass(frozen=True)
+class PhotoRun:
+    """What the passes of a run share.
+
+    Args:
+        network: with a coarse head.
+        autocast: makes the context that it computes in.
+        seed: of what is drawn for a step.
+    """
+
+    network: MattingNetwork
+    phases: Sequence[Phase]
+    clock: Budget
+    autocast: Callable[[], AbstractContextManager]
+    seed: int = 0
+
+    @property
+    def phase(self) -> Phase:
+        return self.phases[self.clock.part]
+
+
+class Ahead:
+    """Batches of phase and step, each made while the one before it is trained on (by a core that waits).
+
+    Args:
+        make: (phase, step) -> a batch, always the same.
+        clock: says which phase it is.
+        pool: one thread, shared by the streams of a run.
+    """
+
+    def __init__(self, make: Callable[[int, int], tuple[Tensor, ...]], clock: Budget, pool: ThreadPoolExecutor):
+        self.make, self.clock, self.pool = make, clock, pool
+        self.ahead: dict[tuple[int, int], Future] = {}
+        self.waited = 0.                        # [s]
+
+    def take(self, count: int, step: int) -> list[tuple[Tensor, ...]]:
+        """The batch of this step; a phase says itself how large it is."""
+        place, following = (self.clock.part, step), (self.clock.part, step + 1)
+        future = self.ahead.pop(place, None) or self.pool.submit(self.make, *place)
+        self.ahead = {following: self.pool.submit(self.make, *following)}
+        started = time.perf_counter()
+        batch = future.result()
+        self.waited += time.perf_counter() - started
+        return [batch]
+
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Phase and step say everything."""
+
+
+class ClipPass(Pass):
+    """Composed clips (src, fgr, pha), each (B, T, C, H, W)."""
+
+    def __init__(self, stream: Ahead, run: PhotoRun):
+        super().__init__('clips', stream)
+        self.run = run
+
+    def losses(self, batch: tuple[Tensor, Tensor, Tensor], turn: Turn) -> Terms:
+        src, fgr, pha = batch
+        src, phase = channels_last(src), self.run.phase
+        draws = item_draws(self.run.seed, 1, turn.step)
+        ratio = draws.uniform(*phase.ratios)
+        rec = self.warmed_up(phase, src, ratio, draws)
+        if phase.coarse:
+            return self.coarse_losses(src, fgr, pha, rec)
+        with self.run.autocast():
+            pred_fgr, pred_pha = self.run.network(src, *rec, downsample_ratio=ratio)[:2]
+        terms = matting_loss(pred_fgr.float(), pred_pha.float(), fgr, pha, WEIGHTS)
+        if ratio < 1:
+            terms['edge'] = edge_loss(pred_pha.float(), pha)
+            terms['total'] = terms['total'] + EDGE_WEIGHT * terms['edge']
+        return terms
+
+    def coarse_losses(self, src: Tensor, fgr: Tensor, pha: Tensor, rec: Sequence[Tensor | None]) -> Terms:
+        """At stride 4, with segmentation beside."""
+        fgr, pha = pool_quarter(fgr), pool_quarter(pha)
+        with self.run.autocast():
+            pred_fgr, pred_pha, logits, *_ = coarse_pass(self.run.network, src, *rec[1:])
+        terms = matting_loss(pred_fgr.float(), pred_pha.float(), fgr, pha, WEIGHTS)
+        terms['segmentation'] = segmentation_loss(logits.float(), pha)
+        terms['total'] = terms['total'] + terms['segmentation']
+        return terms
+
+    @torch.no_grad()
+    def warmed_up(self, phase: Phase, src: Tensor, ratio: float, draws: random.Random) -> Sequence[Tensor | None]:
+        """States (r1, r2, r3, r4) after some frames of the same clips, to and fro, at times of others before them:
+        what a network remembers after a minute, or from before a cut, without the gradient's price."""
+        rec = [None] * 4
+        frames = draws.randint(1, phase.warm_up) if phase.warm_up and draws.random() < 0.7 else 0
+        if not frames:
+            return rec
+        T = src.size(1)
+        to_and_fro = [*range(T), *range(T - 2, 0, -1)]
+        order = [to_and_fro[k % len(to_and_fro)] for k in range(frames)][::-1]
+        before = draws.randint(0, frames) if draws.random() < 0.4 else 0     # frames of another clip
+        with untracked_statistics(self.run.network):
+            for clip, part in ((src.roll(1, 0), order[:before]), (src, order[before:])):
+                if part:
+                    frames = channels_last(clip[:, part])
+                    with self.run.autocast():
+                        rec = [None, *coarse_pass(self.run.network, frames, *rec[1:])[3:]] if phase.coarse else \
+                            self.run.network(frames, *rec, downsample_ratio=ratio)[2:]
+        return rec
+
+    def counted(self, batch: tuple[Tensor, ...]) -> tuple[int, int]:
+        return batch[0].size(0), batch[0].size(0) * batch[0].size(1)
+
+    def logged(self, terms: Terms) -> Terms:
+        return {f'train_{name}': term for name, term in terms.items()}
+
+
+class NaturalPass(Pass):
+    """Natural photos (src, seg, known) in the update of the clips, where their masks are sure."""
+
+    def __init__(self, stream: Ahead, run: PhotoRun):
+        super().__init__('natural', stream, joins=True)
+        self.run = run
+
+    def due(self, step: int) -> bool:
+        return self.run.phase.natural > 0
+
+    def losses(self, batch: tuple[Tensor, Tensor, Tensor], turn: Turn) -> Terms:
+        """Cross-entropy of the logits, L1 of alpha."""
+        src, seg, known = batch
+        src, network = channels_last(src), self.run.network
+        with self.run.autocast():
+            if self.run.phase.coarse:
+                seg, known = pooled_mask(seg, known)
+                _, pred_pha, logits, *_ = coarse_pass(network, src)
+            else:
+                hid = network.hidden(src, *[None] * 4)[0]
+                pred_pha = network.project_mat(hid)[..., 3:, :, :]
+                logits = network.project_seg(hid)
+        terms = {'segmentation': masked_mean(
+            F.binary_cross_entropy_with_logits(logits.float(), seg, reduction='none'), known),
+            'pha_l1': masked_mean((pred_pha.float().clamp(-1, 2) - seg).abs(), known)}
+        return terms | {'total': terms['segmentation'] + terms['pha_l1']}
+
+    def counted(self, batch: tuple[Tensor, ...]) -> tuple[int, int]:
+        return 0, batch[0].size(0)
+
+
+def pooled_mask(seg: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """A mask and where it is sure, at stride 4."""
+    return pool_quarter(seg), (pool_quarter(known) > 0.99).float()
+
+
+class FixedBatches(Dataset):
+    """The first batches of something that makes them by index, to validate on.
+
+    Args:
+        make: (index, batch size) -> batch.
+    """
+
+    def __init__(self, make: Callable[[int, int], tuple[Tensor, ...]], count: int, batch_size: int):
+        self.make, self.count, self.batch_size = make, count, batch_size
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        return tuple(part.cpu() for part in self.make(index, self.batch_size))
+
+    def set_epoch(self, epoch: int) -> None:
+        """They are always the same."""
+
+
+@dataclass(frozen=True)
+class PhotoMeasure:
+    """Alpha of clips: at stride 4 in coarse phases, else at full size, ratio 1. MAD and MSE x 1000, dtSSD x 100."""
+
+    run: PhotoRun
+
+    def __call__(self, forward: Forward, batch: list[Tensor]) -> tuple[dict[str, float], Strip]:
+        src, _, pha = (part[0] for part in batch)
+        pred, coarse = predicted(self.run, src), self.run.phase.coarse
+        numbers = alpha_metrics(pred, pool_quarter(pha) if coarse else pha)
+        return {name: value * (100 if name == 'dtssd' else 1000) for name, value in numbers.items()}, {}
+
+
+@dataclass(frozen=True)
+class NaturalMeasure:
+    """Held-out natural photos: IoU of people x 100, mean alpha of photos without any x 1000."""
+
+    run: PhotoRun
+
+    def __call__(self, forward: Forward, batch: list[Tensor]) -> tuple[dict[str, list[float]], Strip]:
+        src, seg, known = (part[0] for part in batch)
+        pred = predicted(self.run, src)
+        if self.run.phase.coarse:
+            seg, known = pooled_mask(seg, known)
+        found, true = (pred > 0.5) * known, (seg > 0.5) * known
+        both, either = (found * true).flatten(1).sum(1), (found + true).clamp(max=1).flatten(1).sum(1)
+        people = true.flatten(1).sum(1) > 0
+        return {'iou': (100 * both / either.clamp(min=1))[people].tolist(),
+                'empty': (1000 * (pred * known).flatten(1).mean(1))[~people].tolist()}, {}
+
+
+def predicted(run: PhotoRun, src: Tensor) -> Tensor:
+    """Alpha as a phase trains it: (B, T, 3, H, W) -> (B, T, 1, H, W), or at stride 4, in [0, 1]."""
+    src = channels_last(src)
+    with run.autocast():
+        pred = coarse_pass(run.network, src)[1].clamp(0, 1) if run.phase.coarse else run.network(src)[1]
+    return pred.float()
+
+
+def frozen_encoder(network: MattingNetwork) -> None:
+    """Training mode, in which an encoder from ImageNet keeps its statistics: batches here are small and of other
+    scenes."""
+    network.train()
+    for module in network.backbone.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
