@@ -15,14 +15,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from files import check_apart, whole_file
+from video.conversion import open_reader
+from video.reader import VideoReader
 
-from .compare_videos import Network, Source
+from .networks import Network, add_network_flags, as_uint8, names_of, open_networks
 from .plots import label
-from .predict import load_model
 from .tree import write_image
 
 
@@ -47,16 +47,17 @@ def tiles(image: np.ndarray, mattes: list[tuple[np.ndarray, np.ndarray]], names:
                       for picture, text in zip(pictures, texts)])
 
 
-def clip_row(source: Source, networks: list[Network], args: argparse.Namespace) -> tuple[np.ndarray, list[float]]:
+def clip_row(source: VideoReader, networks: list[Network], args: argparse.Namespace) -> tuple[np.ndarray, list[float]]:
     """The row of a clip, and the mean agreement of each network with the last."""
-    length = min(filter(None, (source.length, args.limit)), default=None)
+    length = min(filter(None, (source.info.frame_count, args.limit)), default=None)
     if length is None:
         raise ValueError(f'{source.path} does not say how many frames it has: give --limit')
     shown, agreements, row = min(int(length * args.moment), length - 1), [], None
     stop = length if args.iou else shown + 1
     for network in networks:
-        network.rec = [None] * 4
-    for number, (_, image) in enumerate(tqdm(islice(source, stop), total=stop, desc=source.path.stem, unit='frame')):
+        network.matter.reset()
+    for number, frame in enumerate(tqdm(islice(source, stop), total=stop, desc=source.path.stem, unit='frame')):
+        image = as_uint8(frame.pixels)
         mattes = [network.matte(image) for network in networks]
         if args.iou:
             agreements.append([iou(pha, mattes[-1][1]) for _, pha in mattes])
@@ -72,18 +73,15 @@ def clip_row(source: Source, networks: list[Network], args: argparse.Namespace) 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='contact_sheet', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--checkpoint', action='append', required=True, metavar='NAME-OR-PATH', help='may be repeated')
-    parser.add_argument('--label', action='append', help='one per checkpoint; the file name if left out')
+    add_network_flags(parser)
     parser.add_argument('--input-source', type=Path, nargs='+', required=True, help='video files, folders of pictures')
     parser.add_argument('--output', type=Path, required=True, help='.png or .jpg')
-    parser.add_argument('--downsample-ratio', type=float, default=None, help='auto if left out')
     parser.add_argument('--moment', type=float, default=0.5, help='which frame is shown, 0 the first, 1 the last')
     parser.add_argument('--background', type=int, nargs=3, default=(120, 255, 155), metavar=('R', 'G', 'B'))
     parser.add_argument('--width', type=int, default=240, help='of one tile [px]')
     parser.add_argument('--frame-rate', type=float, default=30, help='of a folder of pictures')
     parser.add_argument('--limit', type=int, default=None, help='only so many frames of each clip')
     parser.add_argument('--iou', action='store_true', help='look at every frame and print the agreement')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     args = parser.parse_args(argv)
     try:
         draw(args)
@@ -94,16 +92,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def draw(args: argparse.Namespace) -> None:
-    names = args.label or [Path(checkpoint).stem for checkpoint in args.checkpoint]
-    if len(names) != len(args.checkpoint):
-        raise ValueError(f'{len(args.checkpoint)} checkpoints need as many labels, got {len(names)}')
+    names = names_of(args)
     if args.output.suffix not in ('.png', '.jpg'):
         raise ValueError(f'--output must end in .png or .jpg, got {args.output.name!r}')
     if not 0 <= args.moment <= 1 or args.width < 32:
         raise ValueError(f'--moment must be in [0, 1] and --width at least 32, got {args.moment} and {args.width}')
-    sources = [Source(path, args.frame_rate) for path in args.input_source]
-    networks = [Network(name, load_model(checkpoint, args.device), args.device, args.downsample_ratio)
-                for name, checkpoint in zip(names, args.checkpoint)]
+    sources = [open_reader(path, args.frame_rate) for path in args.input_source]
+    networks = open_networks(args)
     check_apart({'--output': args.output}, {'--input-source': args.input_source, '--checkpoint': args.checkpoint})
     rows = []
     for source in sources:

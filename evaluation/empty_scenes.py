@@ -13,14 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from files import check_apart, whole_file
 
-from .compare_videos import Network
+from .networks import Network, add_network_flags, names_of, open_networks
 from .plots import label
-from .predict import load_model
 from .tree import read_rgb, write_image
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
@@ -46,7 +44,7 @@ def read_small(path: Path, longest: int) -> np.ndarray:
 
 def alone(network: Network, image: np.ndarray) -> np.ndarray:
     """Alpha (H, W) uint8 of a picture that is no part of a clip."""
-    network.rec = [None] * 4
+    network.matter.reset()
     return network.matte(image)[1]
 
 
@@ -69,9 +67,7 @@ def fit(image: np.ndarray, width: int) -> np.ndarray:
 
 
 def measure(args: argparse.Namespace) -> None:
-    names = args.label or [Path(checkpoint).stem for checkpoint in args.checkpoint]
-    if len(names) != len(args.checkpoint):
-        raise ValueError(f'{len(args.checkpoint)} checkpoints need as many labels, got {len(names)}')
+    names = names_of(args)
     if args.every < 1 or args.size < 64 or args.width < 32:
         raise ValueError(f'--every must be at least 1, --size 64 and --width 32, got {args.every}, {args.size}, '
                          f'{args.width}')
@@ -80,8 +76,7 @@ def measure(args: argparse.Namespace) -> None:
     paths = pictures(args.pictures, args.every)
     check_apart({'--output': args.output, '--sheet': args.sheet},
                 {'--pictures': paths, '--checkpoint': args.checkpoint})
-    networks = [Network(name, load_model(checkpoint, args.device), args.device, args.downsample_ratio)
-                for name, checkpoint in zip(names, args.checkpoint)]
+    networks = open_networks(args)
     covers = {}
     for path in tqdm(paths, unit='picture', disable=None):
         image = read_small(path, args.size)
@@ -109,16 +104,13 @@ def write_csv(path: Path, names: list[str], rows: list[tuple[Path, list[float]]]
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='empty_scenes', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--checkpoint', action='append', required=True, metavar='NAME-OR-PATH', help='may be repeated')
-    parser.add_argument('--label', action='append', help='one per checkpoint; the file name if left out')
+    add_network_flags(parser)
     parser.add_argument('--pictures', type=Path, required=True, help='folder; those below it are looked through too')
     parser.add_argument('--every', type=int, default=1, help='take each N-th picture: held-out backgrounds are 5')
     parser.add_argument('--output', type=Path, help='.csv: mean alpha of every picture and network')
     parser.add_argument('--sheet', type=Path, help=f'.png or .jpg: the {SHOWN} worst of the first network')
     parser.add_argument('--size', type=int, default=512, help='longer side that pictures are shrunk to [px]')
     parser.add_argument('--width', type=int, default=240, help='of one tile of the sheet [px]')
-    parser.add_argument('--downsample-ratio', type=float, default=None, help='auto if left out')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     args = parser.parse_args(argv)
     try:
         measure(args)

@@ -26,6 +26,7 @@ from engine.matter import Matter
 from files import check_apart, whole_file
 from video.reader import VideoReader
 
+from .networks import as_uint8, names_of
 from .plots import iou_by_clip
 from .predict import load_model
 from .tree import read_rgb
@@ -67,10 +68,6 @@ def pictures(path: Path, limit: int | None) -> np.ndarray:
     """(T, h, w) uint8 grey values of the same frames."""
     return np.stack([to_size(cv2.cvtColor(as_uint8(frame.pixels), cv2.COLOR_RGB2GRAY))
                      for frame in islice(VideoReader(path), limit)])
-
-
-def as_uint8(pixels: np.ndarray) -> np.ndarray:
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 
 
 def to_size(image: np.ndarray) -> np.ndarray:
@@ -131,9 +128,7 @@ def natural_scores(matter: Matter, folder: Path, every: int) -> tuple[list[float
 
 
 def measure(args: argparse.Namespace) -> None:
-    names = args.label or [Path(checkpoint).stem for checkpoint in args.checkpoint]
-    if len(names) != len(args.checkpoint):
-        raise ValueError(f'{len(args.checkpoint)} checkpoints need as many labels, got {len(names)}')
+    names = names_of(args)
     check_apart({'--output': args.output, '--plot': args.plot},
                 {'--clips': args.clips, '--checkpoint': [*args.checkpoint, args.reference]})
     sizes = args.inference_size or ['portrait']

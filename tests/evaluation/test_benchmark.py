@@ -9,36 +9,39 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from evaluation import benchmark, compare_videos, predict
+from evaluation import benchmark, compare_videos, networks, predict
 from evaluation.benchmark import main
 from evaluation.evaluate import main as evaluate_main
 from evaluation.predict import auto_ratio, predict_clip, to_bytes
 from evaluation.tree import Clip, find_clips
 from model import MattingNetwork
 from model.weights import save_network
+from video.reader import VideoReader
 
 pytest.importorskip('matplotlib')
 pytest.importorskip('xlsxwriter')
 
 
-class Fake:
+class Fake(nn.Module):
     """Alpha is the source's red channel plus 0.1 per earlier frame of the clip; notes how it was called."""
 
     def __init__(self):
+        super().__init__()
         self.calls = []
 
-    def __call__(self, src, r1, r2, r3, r4, ratio):
+    def forward(self, src, r1, r2, r3, r4, ratio):
         self.calls.append((0 if r1 is None else int(r1), ratio))
         seen = torch.zeros(()) if r1 is None else r1
-        return [src, (src[:, :1] + .1 * seen).clamp(0, 1), seen + 1, None, None, None]
+        return [src, (src[..., :1, :, :] + .1 * seen).clamp(0, 1), seen + 1, None, None, None]
 
 
 @pytest.fixture
 def fake(monkeypatch):
     model = Fake()
     monkeypatch.setattr(benchmark, 'load_model', lambda *args: model)
-    monkeypatch.setattr(compare_videos, 'load_model', lambda *args: model)
+    monkeypatch.setattr(networks, 'load_model', lambda *args: model)
     return model
 
 
@@ -191,7 +194,7 @@ def test_compare_videos(trees, tmp_path, fake, truth):
     assert compare_videos.main(['--checkpoint', 'a.pth', '--checkpoint', 'b.pth', '--input-source',
                                 str(clip.folder / 'com'), '--output', str(out), '--height', '48', '--device', 'cpu',
                                 *more]) == 0
-    frames = [frame for _, frame in compare_videos.Source(out, 30)]
+    frames = [frame.pixels for frame in VideoReader(out)]
     assert len(frames) == 4 and frames[0].shape == (96, 256, 3)
     source = cv2.imread(str(clip.folder / 'com/0000.png'))[..., ::-1]
     assert abs(frames[0][30:47, :64].astype(int) - source[30:47]).mean() < 12                # below the label
@@ -200,7 +203,7 @@ def test_compare_videos(trees, tmp_path, fake, truth):
 
 
 @pytest.mark.parametrize('more, message', [
-    (['--input-source', 'nowhere.mp4'], 'nowhere.mp4: no such file or folder'),
+    (['--input-source', 'nowhere.mp4'], 'nowhere.mp4: no such file'),
     (['--label', 'a', '--label', 'b'], '1 checkpoints need as many labels, got 2'),
     (['--height', '33'], '--height must be even'),
     (['--output', 'x.avi'], "--output must end in .mp4, got 'x.avi'"),

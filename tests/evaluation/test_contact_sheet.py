@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from evaluation import contact_sheet
+from evaluation import contact_sheet, networks
 from evaluation.tree import find_clips
 
 
@@ -18,21 +19,22 @@ def disc(t: int, H: int, W: int) -> np.ndarray:
 SHIFTS = {'exact.pth': 0, 'late.pth': 6}
 
 
-class Disc:
+class Disc(nn.Module):
     """The true mattes of the test clips, `shift` pixels off; counts frames through its first state."""
 
     def __init__(self, shift: int):
+        super().__init__()
         self.shift = shift
 
-    def __call__(self, src, r1, r2, r3, r4, ratio):
+    def forward(self, src, r1, r2, r3, r4, ratio):
         t = 0 if r1 is None else int(r1)
-        pha = torch.from_numpy(disc(t + self.shift, *src.shape[-2:]))[None, None] / 255
+        pha = torch.from_numpy(disc(t + self.shift, *src.shape[-2:]))[None, None, None] / 255
         return [src, pha, torch.tensor(t + 1.), None, None, None]
 
 
 @pytest.fixture
 def arguments(trees, tmp_path, monkeypatch):
-    monkeypatch.setattr(contact_sheet, 'load_model', lambda checkpoint, *_: Disc(SHIFTS[checkpoint]))
+    monkeypatch.setattr(networks, 'load_model', lambda checkpoint, *_: Disc(SHIFTS[checkpoint]))
     clips = [str(clip.folder / 'com') for clip in find_clips(trees[1])]
     return ['--checkpoint', 'late.pth', '--checkpoint', 'exact.pth', '--input-source', *clips,
             '--output', str(tmp_path / 'sheet.png'), '--width', '64', '--device', 'cpu']
@@ -71,7 +73,7 @@ def test_iou_of_known_areas():
     (['--output', 'sheet.gif'], "--output must end in .png or .jpg, got 'sheet.gif'"),
     (['--moment', '2'], '--moment must be in [0, 1]'),
     (['--label', 'one'], '2 checkpoints need as many labels, got 1'),
-    (['--input-source', 'nowhere.mp4'], 'nowhere.mp4: no such file or folder'),
+    (['--input-source', 'nowhere.mp4'], 'nowhere.mp4: no such file'),
 ])
 def test_bad_input(arguments, wrong, message, capsys, tmp_path):
     assert contact_sheet.main([*arguments, *wrong]) == 2

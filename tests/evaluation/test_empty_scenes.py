@@ -6,19 +6,21 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from evaluation import empty_scenes
+from evaluation import empty_scenes, networks
 
 
-class Bright:
+class Bright(nn.Module):
     """Takes everything brighter than a limit for a person; fails if it sees a clip."""
 
     def __init__(self, limit: float):
+        super().__init__()
         self.limit = limit
 
-    def __call__(self, src, r1, r2, r3, r4, ratio):
+    def forward(self, src, r1, r2, r3, r4, ratio):
         assert r1 is None
-        pha = (src.amax(1, keepdim=True) > self.limit).float()
+        pha = (src.amax(-3, keepdim=True) > self.limit).float()
         return [src, pha, torch.ones(1), None, None, None]
 
 
@@ -29,7 +31,7 @@ def arguments(tmp_path, monkeypatch):
         picture = np.zeros((100, 200, 3), np.uint8)
         picture[:share] = 150
         cv2.imwrite(str(tmp_path / f'scenes/{name}.png'), picture)
-    monkeypatch.setattr(empty_scenes, 'load_model',
+    monkeypatch.setattr(networks, 'load_model',
                         lambda checkpoint, *_: Bright({'timid.pth': 0.9, 'eager.pth': 0.5}[checkpoint]))
     return ['--checkpoint', 'eager.pth', '--checkpoint', 'timid.pth', '--pictures', str(tmp_path / 'scenes'),
             '--device', 'cpu']
