@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from files import check_apart, whole_file
-from video.conversion import open_reader
+from video.inputs import open_reader
 from video.reader import VideoReader
 
 from .networks import Network, add_network_flags, as_uint8, names_of, open_networks
