@@ -50,10 +50,10 @@ def test_weights_from_a_file(saved):
 
 def test_true_means_our_default_weights(saved, monkeypatch, tmp_path):
     path, network = saved
-    monkeypatch.setattr(model_weights, 'DEFAULT_WEIGHTS', path)
+    monkeypatch.setitem(model_weights.OWN, 'default', path)
     assert torch.equal(load('mobilenetv3').project_mat.conv.weight, network.project_mat.conv.weight)
-    monkeypatch.setattr(model_weights, 'DEFAULT_WEIGHTS', tmp_path / 'none.safetensors')
-    with pytest.raises(FileNotFoundError, match='no weights of its own yet .* rvm_mobilenetv3'):
+    monkeypatch.setitem(model_weights.OWN, 'default', tmp_path / 'none.safetensors')
+    with pytest.raises(FileNotFoundError, match='this clone lacks none.safetensors.* rvm_mobilenetv3'):
         load('mobilenetv3')
 
 
@@ -81,7 +81,7 @@ def test_converter():
 
 
 def test_converter_without_its_packages(monkeypatch):
-    for name in [name for name in sys.modules if name == 'inference' or name.split('.')[0] == 'video']:
+    for name in [name for name in sys.modules if name.split('.')[0] in ('inference', 'converter', 'engine', 'video')]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, 'av', None)
     with pytest.raises(RuntimeError, match='converter needs the package av.*pip install av'):
