@@ -82,7 +82,9 @@ def run(args: argparse.Namespace, sample_frames: SampleFrames) -> int:
     # quantisation must not have seen the frames that prove it
     calibration = frames[FRAMES::CALIBRATION_STEP] if calibrated else frames
     network = reparameterize_model(load_network(args.checkpoint, args.variant, args.refiner))
-    options = ExportOptions(size, ratio, args.precision, shapes, calibration, network.inference_size)
+    chosen.check_network(network)
+    options = ExportOptions(size, ratio, args.precision, shapes, calibration, network.inference_size,
+                            network.interface.largest_ratio)
     print(f'{args.checkpoint}: {network.describe()}')
     for line in export(network, chosen, args.output, options, frames[:FRAMES]):
         print(line)
@@ -109,7 +111,8 @@ def export(network: MattingNetwork, chosen: Format, output: Path, options: Expor
 
 
 def verify(network: MattingNetwork, chosen: Format, path: Path, options: ExportOptions, frames: list[np.ndarray]):
-    """Yields a line for every comparison; a file that can be run at any ratio is also run at 1, where no refiner is."""
+    """Yields a line for every comparison; a file for any size is also run at a smaller one: at
+    ratio 1, where no refiner is, if the network can."""
     try:
         exported = chosen.module.open(path)
     except RuntimeAbsent as error:
@@ -117,7 +120,8 @@ def verify(network: MattingNetwork, chosen: Format, path: Path, options: ExportO
         return
     cases = [(options.size, options.ratio)]
     if not options.static and options.ratio < 1:
-        cases.append((tuple(max(1, int(side * options.ratio)) for side in options.size), 1.0))
+        small = tuple(max(1, int(side * options.ratio)) for side in options.size)
+        cases.append((small, 1.0 if network.interface.largest_ratio == 1 else options.ratio))
     limit = limit_for(network, chosen.module.LIMITS[options.precision])
     for size, ratio in cases:
         difference = compare(network, exported, fit_frames(frames, size), ratio)

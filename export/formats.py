@@ -17,6 +17,7 @@ Modules are imported when their format is asked for, so that each may need packa
 and, only where it applies,
 
     CALIBRATED: bool                False: int8 looks at no frames
+    PLATES: bool                    True: networks with a background plate too
     REASONS: dict[str, str]         precisions that are not offered -> why, in one line
     check_structure(path, options)  for formats whose runtime may be absent (CoreML predicts on macOS only): inspect the
                                     file, raise ValueError when it is not what it must be, return one line that says
@@ -28,6 +29,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+
+from torch import nn
 
 from .options import PRECISIONS, ExportOptions
 
@@ -63,6 +66,17 @@ class Format:
         if name not in FORMATS:
             raise ValueError(f'--format must be one of {", ".join(FORMATS)}, got {name!r}')
         return cls(name, import_module(FORMATS[name]))
+
+    def check_network(self, network: nn.Module) -> None:
+        """Refuse a network that this format is not made for.
+
+        Raises:
+            ValueError: naming those that are.
+        """
+        if 'bgr' in network.interface.inputs and not getattr(self.module, 'PLATES', False):
+            able = [name for name in FORMATS if getattr(import_module(FORMATS[name]), 'PLATES', False)]
+            raise ValueError(f'--format {self.name} is not possible for networks with a background plate: use '
+                             f'{" or ".join(able)}')
 
     def check(self, output: Path, options: ExportOptions) -> None:
         """Refuse what this format cannot be, before slow work.

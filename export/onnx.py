@@ -3,6 +3,9 @@
 Interface of the published RVM files: src r1i r2i r3i r4i downsample_ratio -> fgr pha r1o r2o r3o r4o. A dynamic file
 takes frames of any size, and zeros of shape (1, 1, 1, 1) as first states; a static one has no downsample_ratio, and
 states start as zeros of the shapes that the file tells.
+
+Of networks with a background plate: src bgr -> pha fgr pha_sm fgr_sm err_sm ref_sm, with the ratio of the export;
+nothing in the graph branches on how many patches are refined.
 """
 
 import tempfile
@@ -10,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from engine.base import ExportedNetwork
 from engine.runtimes.onnx import OnnxNetwork, require
@@ -27,6 +31,7 @@ from .verify import FP32, Limit
 
 TITLE = 'ONNX: onnxruntime (also in browsers), DirectML, TensorRT, NCNN'
 SUFFIXES = ('.onnx',)
+PLATES = True
 SHAPES = ('dynamic', 'static')
 # of int8 the mean decides: a soft edge that moves by a pixel changes single values by anything
 LIMITS = {'fp32': FP32, 'fp16': Limit(5e-2, 2e-3), 'int8': Limit(1., 1e-2)}
@@ -40,7 +45,7 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
             source = Path(folder) / 'float32.onnx'
             write_float(network, source, options)
             quantise(source, path, options)
-        finish(path, facts(network, options))
+        finish(path, facts(network, options), options.static)
         return
     if options.precision == 'fp16':
         network = network.half()
@@ -56,13 +61,19 @@ def open(path: Path) -> ExportedNetwork:
 def write_float(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
     """In the precision of the network."""
     trace(network, path, options)
-    finish(path, facts(network, options))
+    finish(path, facts(network, options), options.static)
 
 
 def facts(network: MattingNetwork, options: ExportOptions) -> dict[str, str]:
     """What a file says about itself."""
-    fixed = {'downsample_ratio': repr(options.ratio)} if options.static and network.interface.takes_ratio else {}
+    fixed = {'downsample_ratio': repr(options.ratio)} if is_fixed(network, options) else {}
     return network.facts() | {'precision': options.precision} | fixed
+
+
+def is_fixed(network: nn.Module, options: ExportOptions) -> bool:
+    """Whether the ratio is part of the graph: in static files, and of networks with a plate, whose published files have
+    no input for it."""
+    return network.interface.takes_ratio and (options.static or 'bgr' in network.interface.inputs)
 
 
 def trace(network: MattingNetwork, path: Path, options: ExportOptions,
@@ -72,7 +83,7 @@ def trace(network: MattingNetwork, path: Path, options: ExportOptions,
     dtype = next(network.parameters()).dtype
     interface = network.interface
     axes = {} if options.static else dynamic_axes(interface)
-    if options.static or not interface.takes_ratio:
+    if options.static or is_fixed(network, options) or not interface.takes_ratio:
         module, names = StaticFrame(network, options.ratio, recurrence), interface.frame_names
         examples = module.examples(options.size if options.static else EXAMPLE_SIZE, dtype)
     else:
@@ -98,12 +109,12 @@ def dynamic_axes(interface: Interface) -> dict[str, dict[int, str]]:
     return axes
 
 
-def finish(path: Path, facts: dict[str, str]) -> None:
+def finish(path: Path, facts: dict[str, str], static: bool) -> None:
     """Replace our nodes, say in the file what it is, check it."""
     onnx = require('onnx')
     model = onnx.load(path)
     expand_recurrences(model)
-    if 'downsample_ratio' in facts:
+    if static:
         fold_sizes(model)
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model, full_check=True)

@@ -13,6 +13,7 @@ from .verify import FP32, Limit
 
 TITLE = 'OpenVINO IR: Intel CPUs, GPUs and NPUs'
 SUFFIXES = ('.xml',)
+PLATES = True
 SHAPES = ('dynamic', 'static')
 LIMITS = {'fp32': FP32, 'fp16': Limit(5e-2, 2e-3)}     # fp16 is how weights are stored
 REASONS = {'int8': 'quantising IR needs nncf, which excludes our PyTorch: use onnx, whose int8 files OpenVINO reads'}

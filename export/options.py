@@ -23,6 +23,7 @@ class ExportOptions:
         calibration: (H, W, 3) uint8 frames of `size`: what int8 quantisation takes its ranges from, and fp16 is
             searched for overflow with.
         inference_size: [px] long side inside the network that a chosen ratio gives.
+        largest_ratio: that the network takes.
     Raises:
         ValueError: naming the flag.
     """
@@ -33,6 +34,7 @@ class ExportOptions:
     shapes: str = 'dynamic'
     calibration: list[np.ndarray] = field(default_factory=list)
     inference_size: int = INFERENCE_SIZE
+    largest_ratio: float = 1.0
 
     def __post_init__(self):
         if min(self.size) < 1:
@@ -48,7 +50,7 @@ class ExportOptions:
     @property
     def ratio(self) -> float:
         """The ratio, chosen from the size when it was not given."""
-        return self.downsample_ratio or auto_ratio(*self.size, self.inference_size)
+        return self.downsample_ratio or min(auto_ratio(*self.size, self.inference_size), self.largest_ratio)
 
     @property
     def static(self) -> bool:

@@ -34,7 +34,7 @@ FAST_GUIDED_FILTER = 1e-3
 
 def limit_for(network: MattingNetwork, limit: Limit) -> Limit:
     """The limit of a format, widened for the refiner that needs it."""
-    if network.refiner_name != 'fast_guided_filter':
+    if getattr(network, 'refiner_name', '') != 'fast_guided_filter':
         return limit
     return replace(limit, maximum=max(limit.maximum, FAST_GUIDED_FILTER))
 

@@ -127,6 +127,8 @@ class MattingRefine(MattingBase):
     """
 
     interface = PLATE_REFINE
+    settings = ('backbone_scale', 'refine_mode', 'refine_sample_pixels', 'refine_threshold',
+                'refine_prevent_oversampling')      # may be changed after construction, and in TorchScript files
 
     def __init__(self, backbone: str, backbone_scale: float = 0.25, refine_mode: str = 'sampling',
                  refine_sample_pixels: int = 80_000, refine_threshold: float = 0.1, refine_kernel_size: int = 3,
