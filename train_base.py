@@ -25,9 +25,9 @@ from dataset.plate_damage import damaged_pair
 from model.background import MattingBase, MattingRefine, start_from_base, start_from_deeplab
 from model.background.backbones import start_from_difference
 from model.state_dicts import read_state
+from passes.plate import PlateMeasure, PlatePass, StagedNetwork, learning_rates
+from passes.plate_config import PUBLISHED_SETS, STAGES, PlateConfig
 from train_config import add_flags
-from train_plate_config import PUBLISHED_SETS, STAGES, PlateConfig
-from train_plate_passes import PlateMeasure, PlatePass, StagedNetwork, learning_rates
 from training import command, distributed
 from training.checkpoint import Checkpoints
 from training.checkpoint import read_state as read_full_state

@@ -35,9 +35,9 @@ from dataset.people_composer import LEVELS, PeopleComposer, PeopleConfig
 from dataset.photo_bank import PhotoBank, load_backgrounds
 from model.instance.checkpoint import load_instance_network
 from model.instance.network import InstanceForm, InstanceMattingNetwork
+from passes.instance import InstanceClipNetwork, InstanceMeasure, InstancePass, place_in_slots, synchronise
+from passes.instance_loss import InstanceLossWeights
 from train_config import add_flags, setting
-from train_instance_loss import InstanceLossWeights
-from train_instance_passes import InstanceClipNetwork, InstanceMeasure, InstancePass, place_in_slots, synchronise
 from training import command, distributed
 from training.checkpoint import Checkpoints
 from training.clock import Budget, Steps

@@ -191,8 +191,8 @@ def build_passes(config: PhotoConfig, device: torch.device,
             return tuple(part.to(device) for part in natural[phase.natural_size].batch(step, phase.natural))
 
         passes.append(NaturalPass(Ahead(natural_batch, run.clock, pool), run))
-        valid_natural = NaturalPhotos(folders, NaturalConfig(smallest=0.95, largest=1., stretch=0., tone=0.),
-                                      config.seed, lambda folder, name: name in held_out_names(folder))
+        whole = NaturalConfig(size=min(256, max(natural)), smallest=0.95, largest=1., stretch=0., tone=0.)
+        valid_natural = NaturalPhotos(folders, whole, config.seed, lambda folder, name: name in held_out_names(folder))
         validation['natural'] = ValidationSet(FixedBatches(valid_natural.batch, 8, 8), NaturalMeasure(run))
     return passes, validation
 

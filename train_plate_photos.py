@@ -26,8 +26,8 @@ from dataset.photo_bank import OBJECT_CANVAS, PhotoBank, load_backgrounds
 from dataset.plate_composer import PlateComposer
 from model.background import MattingRefine
 from model.background.backbones import start_from_difference
+from passes.plate import PlateMeasure, PlatePass, StagedNetwork, learning_rates, move_again, stand_still
 from train_config import add_flags, setting
-from train_plate_passes import PlateMeasure, PlatePass, StagedNetwork, learning_rates, move_again, stand_still
 from training import command
 from training.checkpoint import Checkpoints
 from training.clock import Budget

@@ -9,8 +9,8 @@ from torchvision.models.segmentation import deeplabv3_resnet50
 from dataset.synthetic import write_tree
 from model.background import MattingBase, MattingRefine, load_plate_network, start_from_deeplab
 from model.state_dicts import read_state
+from passes.plate_config import STAGES, PlateConfig
 from train_base import PlateFrames, build, main, resolve
-from train_plate_config import STAGES, PlateConfig
 from training.distributed import Ranks
 from training.log import read_scalars
 

@@ -10,8 +10,8 @@ import torch
 
 from dataset.synthetic import figure, scenery
 from model.instance.checkpoint import load_instance_network
+from passes.instance import changes, place_in_slots
 from train_instance import InstanceConfig, build, main, parse
-from train_instance_passes import changes, place_in_slots
 from training.log import read_scalars
 
 

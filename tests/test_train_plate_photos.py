@@ -14,7 +14,7 @@ from dataset.synthetic import figure, scenery
 from model.background import MattingBase, MattingRefine, load_plate_network
 from model.background.backbones import start_from_difference
 from model.state_dicts import read_state
-from train_plate_passes import StagedNetwork
+from passes.plate import StagedNetwork
 from train_plate_photos import PlatePhotoConfig, build, main
 
 

@@ -13,10 +13,11 @@ from model.instance.fusion import around_uncertain
 from model.instance.masked import ActiveBatchNorm2d
 from model.instance.network import InstanceMattingNetwork
 from model.instance.regions import dilate, uncertain
-from train_instance_loss import InstanceLossWeights, instance_loss, region_weights
 from training.distributed import Ranks
 from training.passes import Batches, Pass, Terms, Turn
 from training.validation import Forward, Strip
+
+from .instance_loss import InstanceLossWeights, instance_loss, region_weights
 
 HEADS = ('pha_os8', 'pha_os4', 'pha_os1', 'pha', 'region', 'attention')
 CHANGE_HEADS = ('change_forward', 'change_backward')

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from train_instance_loss import (
+from passes.instance_loss import (
     STRIDES,
     InstanceLossWeights,
     attention_loss,
