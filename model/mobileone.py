@@ -117,10 +117,9 @@ class MobileOneEncoder(nn.Module):
     Args:
         size: a name in `SIZES`.
         pretrained: start from Apple's ImageNet weights: True downloads them, a path names an unfused checkpoint.
-        levels: 4, or 5 to add stage 4 at stride 32 as the five-state derivatives of RVM do.
     """
 
-    def __init__(self, size: str = 's0', pretrained: bool | str | Path = False, levels: int = 4):
+    def __init__(self, size: str = 's0', pretrained: bool | str | Path = False):
         super().__init__()
         self.normalize = True
         spec = SIZES[size]
@@ -128,21 +127,15 @@ class MobileOneEncoder(nn.Module):
         self.stage1 = build_stage(spec, 1)
         self.stage2 = build_stage(spec, 2)
         self.stage3 = build_stage(spec, 3)
-        self.stage4 = build_stage(spec, 4) if levels == 5 else None
         if pretrained:
-            load_imagenet(self, pretrained, URL.format(size=size),
-                          unused=('linear.',) if levels == 5 else ('linear.', 'stage4.'))
+            load_imagenet(self, pretrained, URL.format(size=size), unused=('linear.', 'stage4.'))
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Normalised (B, 3, H, W) -> the stages' outputs at strides 2, 4, 8, 16 (and 32)."""
+        """Normalised (B, 3, H, W) -> the stages' outputs at strides 2, 4, 8, 16."""
         f1 = self.stage0(x)
         f2 = self.stage1(f1)
         f3 = self.stage2(f2)
-        f4 = self.stage3(f3)
-        if self.stage4 is not None:
-            return [f1, f2, f3, f4, self.stage4(f4)]
-        else:
-            return [f1, f2, f3, f4]
+        return [f1, f2, f3, self.stage3(f3)]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, [T,] 3, H, W) RGB in [0, 1] -> features at strides 2, 4, 8, 16, widths as in `SIZES`."""

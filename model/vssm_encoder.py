@@ -91,10 +91,9 @@ class VSSMEncoder(nn.Module):
     Args:
         size: a name in `SIZES`.
         pretrained: start from VMamba's ImageNet weights: True downloads them, a path names a checkpoint.
-        stages: 3, or 4 to build stage 3 too.
     """
 
-    def __init__(self, size: str = 'tiny', pretrained: bool | str | Path = False, stages: int = 3):
+    def __init__(self, size: str = 'tiny', pretrained: bool | str | Path = False):
         super().__init__()
         self.normalize = True
         spec = SIZES[size]
@@ -102,15 +101,14 @@ class VSSMEncoder(nn.Module):
         self.patch_embed = nn.Sequential(
             nn.Conv2d(3, C // 2, 3, 2, 1), nn.Identity(), ChannelNorm(C // 2, EPS), nn.Identity(), nn.GELU(),
             nn.Conv2d(C // 2, C, 3, 2, 1), nn.Identity(), ChannelNorm(C, EPS))
-        self.layers = nn.ModuleList([VSSStage(spec.depths[i], C << i, spec.expand, last=i == stages - 1)
-                                     for i in range(stages)])
+        self.layers = nn.ModuleList([VSSStage(spec.depths[i], C << i, spec.expand, last=i == 2)
+                                     for i in range(3)])
         self.outnorm0 = ChannelNorm(C, EPS)
         self.outnorm1 = ChannelNorm(2 * C, EPS)
         self.outnorm2 = ChannelNorm(4 * C, EPS)
-        self.outnorm3 = ChannelNorm(8 * C, EPS) if stages == 4 else None
         self.apply(init_linear)
         if pretrained:
-            not_built = () if stages == 4 else ('layers.3.', 'layers.2.downsample.', 'outnorm3.')
+            not_built = ('layers.3.', 'layers.2.downsample.', 'outnorm3.')
             load_imagenet(self, pretrained, RELEASES + spec.file, unused=('classifier.', *not_built),
                           fresh=('outnorm',), convert=convert_names)
 
@@ -136,12 +134,9 @@ class VSSMEncoder(nn.Module):
         return outputs
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Normalised (B, 3, H, W) -> features at strides 2, 4, 8, 16 (and 32)."""
+        """Normalised (B, 3, H, W) -> features at strides 2, 4, 8, 16."""
         outputs = self.stage_outputs(x)
-        features = [outputs[0], self.outnorm0(outputs[1]), self.outnorm1(outputs[2]), self.outnorm2(outputs[3])]
-        if self.outnorm3 is not None:
-            features.append(self.outnorm3(outputs[4]))
-        return features
+        return [outputs[0], self.outnorm0(outputs[1]), self.outnorm1(outputs[2]), self.outnorm2(outputs[3])]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, [T,] 3, H, W) RGB in [0, 1] -> features of 48, 96, 192, 384 channels (tiny) at strides 2, 4, 8, 16."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from encoder_goldens import EncoderGoldens, relative_error, shapes, train_statistics
+from whole_encoders import WholeMobileOne
 
 from model.mobileone import SIZES, MobileOneBlock, MobileOneEncoder
 from model.reparameterize import is_merged, reparameterize_model
@@ -16,7 +17,7 @@ def goldens(golden):
 
 @pytest.mark.parametrize('size', ['s0', 's1', 's4'])
 def test_names_are_the_published_ones(goldens, size):
-    encoder = MobileOneEncoder(size, levels=5)
+    encoder = WholeMobileOne(size)
     assert shapes(encoder) == goldens.keys(f'keys_mobileone_{size}.json', 'train')
     assert shapes(reparameterize_model(encoder)) == goldens.keys(f'keys_mobileone_{size}.json', 'merged')
 
@@ -24,7 +25,7 @@ def test_names_are_the_published_ones(goldens, size):
 @pytest.mark.parametrize('tag', ['mobileone_s0', 'mobileone_s0_odd', 'mobileone_s1', 'mobileone_s4'])
 @torch.no_grad()
 def test_outputs_of_the_original(goldens, tag):
-    encoder = MobileOneEncoder(tag.split('_')[1], levels=5).eval()
+    encoder = WholeMobileOne(tag.split('_')[1]).eval()
     goldens.fill(encoder, tag)
     for form in (encoder, reparameterize_model(encoder)):
         outputs = dict(zip(['f1', 'f2', 'f3', 'f4', 'f5'], form.features(goldens.input(tag)), strict=True))
@@ -95,6 +96,6 @@ def test_merged_after_training_steps():
 
 
 def test_gates_stand_where_the_paper_puts_them():
-    gated = {name.rsplit('.se.', 1)[0] for name in MobileOneEncoder('s4', levels=5).state_dict() if '.se.' in name}
+    gated = {name.rsplit('.se.', 1)[0] for name in WholeMobileOne('s4').state_dict() if '.se.' in name}
     assert gated == {f'stage3.{i}' for i in range(10, 20)} | {'stage4.0', 'stage4.1'}
-    assert not any('.se.' in name for name in MobileOneEncoder('s3', levels=5).state_dict())
+    assert not any('.se.' in name for name in WholeMobileOne('s3').state_dict())

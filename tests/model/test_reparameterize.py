@@ -7,11 +7,13 @@ import pytest
 import torch
 from encoder_goldens import train_statistics
 from torch import nn
+from whole_encoders import WholeMobileOne, WholeVSSM
 
 from model import VARIANTS, MattingNetwork, reparameterize_model
 from model.checkpoint_keys import infer_network
 from model.reparameterize import is_merged
 from model.state_dicts import read_state
+from model.vssm_encoder import VSSMEncoder
 from model.weights import load_network, save_network
 
 MERGEABLE = ['mobileone', 'unireplknet_large_kernel', 'unireplknet_a']
@@ -79,17 +81,15 @@ def classifier_state(encoder: nn.Module, head: dict[str, tuple[int, ...]], drop:
 
 def publisher_files():
     from model.mobilenet import mobilenetv3_large
-    from model.mobileone import MobileOneEncoder
     from model.resnet import ResNetEncoder
     from model.unireplknet import UniRepLKNet
-    from model.vssm_encoder import VSSMEncoder
     norms = ('norm0.', 'norm1.', 'norm2.', 'norm3.')
     return {
         'mobilenetv3': lambda: classifier_state(mobilenetv3_large(), {'classifier.0.weight': (1280, 960)}),
         'resnet50': lambda: classifier_state(ResNetEncoder(), {'fc.weight': (1000, 2048), 'fc.bias': (1000,)}),
-        'mobileone': lambda: classifier_state(MobileOneEncoder('s0', levels=5), {'linear.weight': (1000, 1024)}),
-        'mamba': lambda: classifier_state(VSSMEncoder(stages=4), {'classifier.head.bias': (1000,),
-                                                                 'classifier.norm.bias': (768,)}, ('outnorm',)),
+        'mobileone': lambda: classifier_state(WholeMobileOne('s0'), {'linear.weight': (1000, 1024)}),
+        'mamba': lambda: classifier_state(WholeVSSM(), {'classifier.head.bias': (1000,),
+                                                       'classifier.norm.bias': (768,)}, ('outnorm',)),
         'unireplknet': lambda: classifier_state(UniRepLKNet('a', 2), {'head.weight': (1000, 320),
                                                                      'norm.weight': (320,)}, norms),
         'unireplknet_a': lambda: classifier_state(UniRepLKNet('a', 2), {'head.weight': (1000, 320)}, norms),
@@ -114,7 +114,6 @@ def test_publishers_files_load_from_a_path(tmp_path, variant):
 
 
 def test_older_vmamba_names_and_convolutions_for_matrices(tmp_path):
-    from model.vssm_encoder import VSSMEncoder
     torch.manual_seed(0)
     source = VSSMEncoder().state_dict()
     old = {}
@@ -131,8 +130,7 @@ def test_older_vmamba_names_and_convolutions_for_matrices(tmp_path):
 
 
 def test_checkpoint_of_another_size_names_the_first_tensors(tmp_path):
-    from model.mobileone import MobileOneEncoder
-    torch.save(MobileOneEncoder('s1', levels=5).state_dict(), tmp_path / 's1.pth')
+    torch.save(WholeMobileOne('s1').state_dict(), tmp_path / 's1.pth')
     with pytest.raises(ValueError, match=r'is not of this encoder or size: .*keys missing \(.*stage1.0.rbr_conv.1.*'
                                          r'keys of another shape \(stage0.rbr_conv.0.conv.weight \[64, 3, 3, 3\] '
                                          r'instead of \[48, 3, 3, 3\]'):

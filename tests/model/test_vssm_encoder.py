@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from encoder_goldens import EncoderGoldens, relative_error, shapes
+from vssm_v0 import VanillaVSSM
+from whole_encoders import WholeVSSM
 
 from model import MattingNetwork
 from model.ss2d import SS2D, cross_merge, cross_scan
-from model.vssm_encoder import VSSMEncoder
-from model.vssm_v0 import VanillaVSSM
 
 
 @pytest.fixture(scope='module')
@@ -18,14 +18,14 @@ def goldens(golden):
 
 def test_names_are_the_published_ones(goldens):
     with torch.device('meta'):
-        assert shapes(VSSMEncoder(stages=4)) == goldens.keys('keys_vssm_tiny_s1l8.json', 'encoder')
+        assert shapes(WholeVSSM()) == goldens.keys('keys_vssm_tiny_s1l8.json', 'encoder')
         assert shapes(VanillaVSSM()) == goldens.keys('keys_vssm_v0_tiny.json', 'encoder')
 
 
 @pytest.mark.parametrize('tag', ['vssm_tiny_s1l8', 'vssm_tiny_s1l8_odd'])
 @torch.no_grad()
 def test_outputs_of_the_original(goldens, tag):
-    encoder = VSSMEncoder(stages=4).eval()
+    encoder = WholeVSSM().eval()
     goldens.fill(encoder, tag)
     x = goldens.input(tag)
     stem, *stages = encoder.stage_outputs(x)

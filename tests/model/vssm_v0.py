@@ -1,14 +1,14 @@
 """VMamba's first generation as a backbone: 16 states per channel, gated layers, no MLP, patches without overlap.
 
-Paper: VMamba, arXiv 2401.10166v1. It is the encoder of the five-state derivative of RVM, here so that its weights can
-be read and checked. It is no variant of ours: its scan has 32 times the elements of `VSSMEncoder`'s.
+Paper: VMamba, arXiv 2401.10166v1. It is the encoder of the five-state derivative of RVM. It is no variant of ours: its
+scan has 32 times the elements of `VSSMEncoder`'s; it shows that our scan is right for many states too.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .ss2d import SS2D
+from model.ss2d import SS2D
 
 EPS = 1e-5
 DEPTHS = (2, 2, 9, 2)
