@@ -1,0 +1,125 @@
+"""The instance network on clips: windows, states, groups of people, cuts and sizes."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine.instance import InstanceMatter
+from model.instance.network import InstanceForm
+
+CHANNELS = (8, 16, 16, 24, 32)
+
+
+def network(**settings):
+    torch.manual_seed(3)
+    built = InstanceForm(CHANNELS, **settings).build()
+    for layer in built.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(layer.weight)
+    with torch.no_grad():       # answers between 0 and 1, in which a state can be seen
+        built.decoder.refine_OS8.decoder_norm.weight.mul_(0.02)
+    return built
+
+
+def clip(T: int, N: int = 2, size: tuple[int, int] = (64, 48)):
+    rng = np.random.default_rng(0)
+    W, H = size
+    picture = rng.integers(0, 255, (H, W, 3), np.uint8)
+    for t in range(T):
+        masks = np.zeros((N, H, W), bool)
+        for n in range(N):
+            left = (n * W // N + t) % W
+            masks[n, H // 4:, left:left + W // 4] = True
+        yield np.roll(picture, t, 1), masks
+
+
+def alphas(matter: InstanceMatter, frames) -> torch.Tensor:
+    return torch.stack([prediction.shares for prediction in matter.run(frames)])
+
+
+@pytest.mark.parametrize('T', [1, 2, 3, 7, 8, 9, 17])
+def test_every_frame_comes_out_once(T):
+    matter = InstanceMatter(network(), 'cpu', window=4, overlap=1)
+    out = alphas(matter, clip(T))
+    assert out.shape == (T, 2, 48, 64) and out.isfinite().all() and out.sum(1).max() <= 1 + 1e-5
+    assert matter.computed <= 2 * T         # once, twice at most
+
+
+def test_state_crosses_windows():
+    """Many windows are nearer to one long one when the state is handed on."""
+    whole = alphas(InstanceMatter(network(), 'cpu', window=12, overlap=0), clip(12))
+    many = InstanceMatter(network(), 'cpu', window=4, overlap=1)
+    carried = alphas(many, clip(12))
+
+    class Forgetful(InstanceMatter):
+        def _window(self, waiting, states, done=0):
+            return super()._window(waiting, None, done)
+    forgotten = alphas(Forgetful(network(), 'cpu', window=4, overlap=1), clip(12))
+    assert (carried - whole).abs().mean() < (forgotten - whole).abs().mean()
+    assert not torch.equal(carried, forgotten)
+
+
+def test_windows_that_see_the_same_agree():
+    """Where the masks and the past are the same, only what comes later may differ: the forward states are equal."""
+    frames = list(clip(5))
+    matter = InstanceMatter(network(), 'cpu', window=5, overlap=0)
+    (first,), (again,) = ([matter._window([_wait(f) for f in frames], None, 5)[1][0]] for _ in range(2))
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+
+
+def _wait(frame):
+    from engine.instance import _Waiting
+    return _Waiting(*frame)
+
+
+def test_more_people_than_slots():
+    out = alphas(InstanceMatter(network(slots=3), 'cpu', window=2), clip(3, N=7))
+    assert out.shape == (3, 7, 48, 64) and out.sum(1).max() <= 1 + 1e-5
+    assert (out.amax((0, 2, 3)) > 0).all()
+
+
+def test_people_come_and_go_and_nobody_is_there():
+    frames = list(clip(9))
+    for t, (_, masks) in enumerate(frames):
+        masks[0] &= t < 3
+        masks[1] &= t > 5
+    out = alphas(InstanceMatter(network(), 'cpu', window=3, overlap=1), frames)
+    assert out[8, 0].max() == 0 and out[0, 1].max() == 0
+    nobody = [(pixels, masks & False) for pixels, masks in clip(4)]
+    assert alphas(InstanceMatter(network(), 'cpu', window=3), nobody).max() == 0
+    assert alphas(InstanceMatter(network(), 'cpu'), [(p, m[:0]) for p, m in clip(2)]).shape == (2, 0, 48, 64)
+
+
+def test_sizes_and_cuts_reset():
+    frames = [*clip(3), *clip(3, size=(80, 32))]
+    out = [prediction.shares for prediction in InstanceMatter(network(), 'cpu', window=2).run(frames)]
+    assert [tuple(alpha.shape[1:]) for alpha in out] == [(48, 64)] * 3 + [(32, 80)] * 3
+    alone = alphas(InstanceMatter(network(), 'cpu', window=2), clip(3, size=(80, 32)))
+    torch.testing.assert_close(torch.stack(out[3:]), alone)
+    dark = [(np.zeros_like(pixels), masks) for pixels, masks in clip(3)]
+    cut = alphas(InstanceMatter(network(), 'cpu', window=2, reset_on_cut=True), [*dark, *clip(3)])
+    torch.testing.assert_close(cut[3:], alphas(InstanceMatter(network(), 'cpu', window=2), clip(3)))
+
+
+def test_large_frames_are_shrunk_inside():
+    out = alphas(InstanceMatter(network(), 'cpu', window=2, short_side=32), clip(2, size=(128, 96)))
+    assert out.shape == (2, 2, 96, 128)
+
+
+def test_pictures_need_no_video_network():
+    matter = InstanceMatter(network(video=False), 'cpu')
+    assert alphas(matter, clip(2)).shape == (2, 2, 48, 64) and matter.computed == 2
+
+
+def test_colours_are_those_of_the_frame():
+    pixels, masks = next(clip(1))
+    prediction, = InstanceMatter(network(), 'cpu').run([(pixels, masks)], labels=True)
+    rows = prediction.person(1).rows(0, 48)
+    torch.testing.assert_close(rows['fgr'], torch.from_numpy(pixels).permute(2, 0, 1) / 255)
+    torch.testing.assert_close(rows['pha'][0], prediction.shares[1])
+    assert prediction.rows(0, 10)['labels'].shape == (3, 10, 64)
+
+
+def test_bad_windows():
+    with pytest.raises(ValueError, match='overlap must be at least 0 and less than the window of 2'):
+        InstanceMatter(network(), 'cpu', window=2, overlap=2)
