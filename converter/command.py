@@ -19,6 +19,7 @@ from video.plate import plate_files
 from .batch import convert_one, count_statuses, exit_code, network_settings
 from .conversion import ConversionReport
 from .convert import convert_video
+from .people import INSTANCE_ENGINES, choose_instances
 from .preview import write_preview
 
 
@@ -46,6 +47,16 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument('--skip-existing', action='store_true', help='leave inputs alone whose outputs all exist')
     files.add_argument('--report', metavar='FILE', help='write what was done, with timings, as JSON')
     files.add_argument('--preview', metavar='PNG', help='write a contact sheet of several ratios instead of converting')
+
+    people = parser.add_argument_group('a matte for each person')
+    people.add_argument('--masks', metavar='PATH', help='rough masks of each: a folder a person, label pictures, a '
+                                                        'label video or a COCO .json; for all frames, some, or the '
+                                                        'first. "{name}" is the name of the input. Outputs: '
+                                                        '-o person_{person}.mov')
+    people.add_argument('--combine', action='store_true', help='outputs without {person} hold everybody with a mask')
+    people.add_argument('--instance-engine', choices=INSTANCE_ENGINES, help='split divides the matte of --checkpoint, '
+                        'network is that of --instance-weights (default: network where there are weights)')
+    people.add_argument('--instance-weights', metavar='FILE', help='.pth or .safetensors of an instance network')
 
     add_network_flags(parser)
     add_size_flags(parser)
@@ -89,10 +100,13 @@ def run(args: argparse.Namespace) -> int:
         default_output(clip), *name_outputs(args, clip, batch=True, several=False).values()])
     settings = conversion_settings(args)
     jobs = [(clip, name_outputs(args, clip, is_batch(sources, clips), len(clips) > 1)) for clip in clips]
+    check_masks(args, clips)
     check_files(args, jobs)
     # a single bad input is known before weights are loaded
     only = open_reader(clips[0].path, args.frame_rate, args.num_workers) if len(clips) == 1 or args.preview else None
     engine = open_from_flags(args)
+    instance = {'combine': args.combine, 'instance_engine': args.instance_engine, 'instance_weights': choose_instances(
+        args.instance_engine, args.instance_weights, args.masks, engine.device, args.reset_on_cut)}
     if args.preview:
         write_preview(only, lambda ratio: Matter(engine, ratio), args.preview,
                       choose_inference_size(engine, settings['inference_size']))
@@ -101,9 +115,10 @@ def run(args: argparse.Namespace) -> int:
 
     def convert(clip: Input, outputs: dict[str, Path]) -> ConversionReport:
         skip = args.skip_existing and is_done(clip.path, outputs, args.output_type)
+        own = {} if args.masks is None else {'masks': args.masks.replace('{name}', clip.name), **instance}
         return convert_one(clip.path, outputs.values(), skip,
                            lambda: convert_video(
-                               engine, clip.path if only is None else only, **outputs, **settings))
+                               engine, clip.path if only is None else only, **outputs, **own, **settings))
     reports = []
     write_report(args.report, reports)           # a name that cannot be written is known before the work
     for clip, outputs in jobs:
@@ -112,6 +127,22 @@ def run(args: argparse.Namespace) -> int:
     if len(reports) > 1:
         print(count_statuses(reports))
     return exit_code(reports)
+
+
+def check_masks(args: argparse.Namespace, clips: list[Input]) -> None:
+    """
+    Raises:
+        ValueError: flags that do not belong together.
+    """
+    if args.masks is None:
+        for flag in ('combine', 'output_labels', 'instance_engine', 'instance_weights'):
+            if getattr(args, flag):
+                raise ValueError(f'--{flag.replace("_", "-")} needs --masks')
+        return
+    if args.skip_existing:
+        raise ValueError('--skip-existing cannot be combined with --masks: which people there are is not known before')
+    if len(clips) > 1 and '{name}' not in args.masks:
+        raise ValueError(f'--masks {args.masks} would be used for {len(clips)} inputs: write {{name}} in it')
 
 
 def check_files(args: argparse.Namespace, jobs: list[tuple[Input, dict[str, Path]]]) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
+from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -94,8 +95,7 @@ class Conversion:
         if self.background is not None:
             self.background.restart()
         source = self.reader.path if isinstance(self.reader, VideoReader) else None
-        self.writers = OutputSet(self.planned, self.info, self.options, source)
-        self.renderer = Renderer(self.writers.wanted, self.background, self.premultiply)
+        self.writers, self.renderer = self.open_outputs(source)
         self.first_pts, self.count = None, 0
         self.described, self.chosen = not self.shows_bar, len(self.matter.notes)
         self.bar = tqdm(total=self.info.frame_count, unit='frame', dynamic_ncols=True,
@@ -116,6 +116,11 @@ class Conversion:
             self.bar.close()
             torch.set_num_threads(threads)
         return self._report(time.perf_counter() - started, pipeline.busy)
+
+    def open_outputs(self, source: Path | None) -> tuple[OutputSet, Renderer]:
+        """The writers, and what draws for them; `source` is the video whose audio they carry, or None."""
+        writers = OutputSet(self.planned, self.info, self.options, source)
+        return writers, Renderer(writers.wanted, self.background, self.premultiply)
 
     def describe(self) -> str:
         """What goes in and what the network will see: the explanation of many a bad matte."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from engine.base import Engine
+from engine.instance import InstanceMatter
 from engine.matter import Matter
 from engine.plate import PlateCue
 from engine.sizes import AUTO
@@ -22,6 +23,7 @@ from video.outputs import EncodingOptions, plan_outputs
 from video.plate import plate_files, read_plate
 
 from .conversion import Conversion, ConversionReport
+from .people import PeopleConversion, choose_instances, masks_of, plan_people
 
 
 def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
@@ -40,6 +42,8 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
                   start_number: int = 0, inference_size: int | str = AUTO, reset_on_cut: bool = False,
                   engine: str = 'torch', overwrite: bool = True,
                   background_plate: str | Path | np.ndarray | None = None, plate_alignment: bool = True,
+                  masks: str | Path | None = None, combine: bool = False, instance_engine: str | None = None,
+                  instance_weights: str | Path | InstanceMatter | None = None,
                   **further_outputs: str | Path | None) -> ConversionReport:
     """Matte one clip and write what is named.
 
@@ -78,6 +82,11 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
         background_plate: for networks that take one: the empty scene as a picture, a video (its median), first:SECONDS
             of the clip itself (likewise), a folder of plates named like their clips, or pixels (H, W, 3).
         plate_alignment: follow small motions of the camera.
+        masks: rough masks of each person (`video.masks.files` reads five forms; for all frames, some, or the first
+            alone): a matte for each. Output names with '{person}' are written once for each person, `output_labels`
+            shows who is who. combine: names without it hold all of them together, and nobody else.
+        instance_engine: 'split' divides the matte of `model`, 'network' asks the instance network of
+            `instance_weights`; None: the network where there are weights.
         further_outputs: output_KIND for any other kind in `video.kinds.KINDS`.
     Returns:
         What was done, how fast, and which stage was the bottleneck.
@@ -91,16 +100,21 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
         raise ValueError(f'output_video_mbps must be larger than 0, got {output_video_mbps}')
     named = {'output_composition': output_composition, 'output_alpha': output_alpha,
              'output_foreground': output_foreground, 'output_rgba': output_rgba, **further_outputs}
-    outputs = plan_outputs({name.removeprefix('output_'): path for name, path in named.items()}, reader.path,
-                           output_type, codec, background is not None, overwrite,
-                           {'background': background if isinstance(background, str | Path) else None,
-                            'background_plate': None if isinstance(background_plate, np.ndarray) else
-                            plate_files(background_plate)})
+    named = {name.removeprefix('output_'): path for name, path in named.items()}
+    rules = (reader.path, output_type, codec, background is not None, overwrite,
+             {'background': background if isinstance(background, str | Path) else None, 'masks': masks,
+              'background_plate': None if isinstance(background_plate, np.ndarray) else plate_files(background_plate)})
+    own = None if masks is None else masks_of(masks, reader)
+    outputs = plan_outputs(named, *rules) if own is None else plan_people(named, own.people, combine, *rules)
+    instances = choose_instances(instance_engine, instance_weights, masks, device, reset_on_cut)
     plate = None if background_plate is None else PlateCue(read_plate(background_plate, reader.path), plate_alignment)
     matter = Matter(model, downsample_ratio, inference_size, device, dtype, reset_on_cut, engine, plate)
     if plate is None and 'bgr' in matter.interface.inputs:
         raise ValueError('this network needs a background plate, a picture of the empty scene: give background_plate '
                          '(--background-plate room.jpg, or first:1.0), or leave the checkpoint out')
     options = EncodingOptions(codec, crf, bit_rate, encoder_options or {}, start_number, audio)
-    return Conversion(reader, matter, outputs, options, parse_background(background, background_fit, background_loop),
-                      premultiply, input_resize, seq_chunk, progress).run()
+    look = (parse_background(background, background_fit, background_loop), premultiply, input_resize, seq_chunk,
+            progress)
+    if own is None:
+        return Conversion(reader, matter, outputs, options, *look).run()
+    return PeopleConversion(reader, matter, own, instances, outputs, options, *look).run()

@@ -50,6 +50,8 @@ KINDS: dict[str, OutputKind] = {
     'ref': OutputKind(1, ('ref',), lambda answers, bgr, premultiply: answers['ref'], 'which patches were refined, of '
                       'networks with a background plate', audio=False),
     'rgba': OutputKind(4, ('fgr', 'pha'), _rgba, 'foreground and alpha in one, always transparent'),
+    'labels': OutputKind(3, ('labels',), lambda answers, bgr, premultiply: answers['labels'],
+                         'with --masks: the source with each person in a colour, to look at'),
 }
 
 

@@ -16,8 +16,12 @@ def network(**settings):
     for layer in built.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(layer.weight)
-    with torch.no_grad():       # answers between 0 and 1, in which a state can be seen
-        built.decoder.refine_OS8.decoder_norm.weight.mul_(0.02)
+            layer.momentum = 1.         # statistics of what follows: answers lie between 0 and 1
+    pixels, masks = next(clip(1))
+    picture = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+    with torch.no_grad():
+        built.train()(picture.expand(2, 1, 3, 48, 64), torch.from_numpy(masks).float().expand(2, 1, 2, 48, 64))
+        built.decoder.refine_OS8.decoder_norm.weight.mul_(0.3)
     return built
 
 
