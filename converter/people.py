@@ -163,9 +163,8 @@ class PeopleConversion(Conversion):
 
     def __init__(self, reader: Reader, matter: Matter, masks: ClipMasks, instances: InstanceMatter | None,
                  planned: list[tuple[int | None, Output]], options: EncodingOptions, *arguments):
-        outputs = [output for _, output in planned]
-        self.labels = any('labels' in KINDS[output.kind].needs for output in outputs)
-        super().__init__(reader, PeopleMatter(matter, masks.track, self.labels), outputs, options, *arguments)
+        super().__init__(reader, PeopleMatter(matter, masks.track), [output for _, output in planned], options,
+                         *arguments)
         self.owned, self.masks, self.instances = planned, masks, instances
 
     def run(self) -> ConversionReport:
@@ -192,7 +191,7 @@ class PeopleConversion(Conversion):
             for frame in frames:
                 inside.append(frame)
                 yield frame.pixels, self.matter.masks.at(frame.index, frame.pixels.shape[1::-1])
-        for prediction in self.instances.run(enter(), self.labels):
+        for prediction in self.instances.run(enter()):
             yield Predicted(inside.popleft(), prediction)
 
     def _matte(self, frames: list[Frame] | list[Predicted]) -> list[Predicted]:

@@ -61,13 +61,11 @@ class InstanceMatter:
         self.short_side, self.reset_on_cut = short_side, reset_on_cut
         self.computed = 0       # frames, those of overlaps again
 
-    def run(self, frames: Iterable[tuple[np.ndarray, np.ndarray]], labels: bool = False
-            ) -> Iterator['InstancePrediction']:
+    def run(self, frames: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator['InstancePrediction']:
         """Matte a clip; at most a window of frames is held.
 
         Args:
             frames: (H, W, 3) uint8 or uint16 pixels with (N, H, W) bool masks, the same people on every frame.
-            labels: predictions answer 'labels' too.
         """
         waiting: list[_Waiting] = []
         states: list[Tensor | None] | None = None
@@ -75,16 +73,16 @@ class InstanceMatter:
         for pixels, masks in frames:
             cut = cuts is not None and cuts.first_cut([pixels]) is not None
             if waiting and (cut or waiting[-1].pixels.shape != pixels.shape):
-                yield from self._predictions(waiting, self._window(waiting, states)[0], labels)
+                yield from self._predictions(waiting, self._window(waiting, states)[0])
                 waiting, states = [], None
             waiting.append(_Waiting(pixels, masks))
             if len(waiting) == self.window:
                 done = self.window - self.overlap
                 alphas, states = self._window(waiting, states, done)
-                yield from self._predictions(waiting[:done], alphas, labels)
+                yield from self._predictions(waiting[:done], alphas)
                 waiting = waiting[done:]
         if waiting:
-            yield from self._predictions(waiting, self._window(waiting, states)[0], labels)
+            yield from self._predictions(waiting, self._window(waiting, states)[0])
 
     @torch.inference_mode()
     def _window(self, waiting: Sequence[_Waiting], states: list[Tensor | None] | None, done: int = 0
@@ -115,9 +113,9 @@ class InstanceMatter:
         # The network does not promise it: nobody's alpha and the others' make more than the whole.
         return pha / pha.sum(1, keepdim=True).clamp(min=1), after
 
-    def _predictions(self, waiting: Sequence[_Waiting], alphas: Tensor, labels: bool) -> Iterator['InstancePrediction']:
+    def _predictions(self, waiting: Sequence[_Waiting], alphas: Tensor) -> Iterator['InstancePrediction']:
         for frame, alpha in zip(waiting, alphas):
-            yield InstancePrediction(alpha, frame.pixels, labels)
+            yield InstancePrediction(alpha, frame.pixels)
 
 
 class InstancePrediction(PeoplePrediction):
@@ -128,8 +126,8 @@ class InstancePrediction(PeoplePrediction):
         pixels: (H, W, 3) source frame.
     """
 
-    def __init__(self, alphas: Tensor, pixels: np.ndarray, labels: bool = False):
-        super().__init__(_Everything(pixels, alphas.device), lambda: np.zeros((0, 1, 1), bool), pixels, labels)
+    def __init__(self, alphas: Tensor, pixels: np.ndarray):
+        super().__init__(_Everything(pixels, alphas.device), lambda: np.zeros((0, 1, 1), bool), pixels)
         self.shares = alphas
 
 
@@ -139,7 +137,7 @@ class _Everything:
     def __init__(self, pixels: np.ndarray, device: torch.device):
         self.pixels, self.height, self.device = pixels, len(pixels), device
 
-    def rows(self, start: int, stop: int) -> dict[str, Tensor]:
+    def rows(self, start: int, stop: int, names: Sequence[str] = ('fgr', 'pha')) -> dict[str, Tensor]:
         fgr = to_device(self.pixels[start:stop], self.device)
         return {'fgr': fgr, 'pha': torch.ones_like(fgr[:1])}
 

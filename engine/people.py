@@ -47,11 +47,10 @@ class PeopleMatter:
     Args:
         matter: for everybody together.
         masks: of the clip, or None where every call of `step` brings its own.
-        labels: predictions answer 'labels' too, the frame with each person in a colour.
     """
 
-    def __init__(self, matter: Matter, masks: Masks | None = None, labels: bool = False):
-        self.matter, self.masks, self.labels = matter, masks, labels
+    def __init__(self, matter: Matter, masks: Masks | None = None):
+        self.matter, self.masks = matter, masks
         self.device, self.dtype = matter.device, matter.dtype
         self.interface = replace(matter.interface, outputs=(*matter.interface.outputs, 'labels'))
         self.index = 0
@@ -60,6 +59,11 @@ class PeopleMatter:
         """The next frame is the first of the clip."""
         self.matter.reset()
         self.index = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What `Matter` has to say."""
+        return self.matter.notes
 
     def ratio_for(self, width: int, height: int) -> float:
         return self.matter.ratio_for(width, height)
@@ -102,7 +106,7 @@ class PeopleMatter:
             # Read where the picture is made, beside the network.
             read = partial(self.masks.at, self.index + number, size) if masks is None else partial(
                 np.asarray, masks[number], bool)
-            out.append(PeoplePrediction(prediction, read, frame, self.labels))
+            out.append(PeoplePrediction(prediction, read, frame))
         self.index += len(frames)
         return out
 
@@ -114,23 +118,17 @@ class PeoplePrediction:
         prediction: of everybody in the picture.
         masks: gives (N, H, W) bool.
         pixels: (H, W, 3) source frame.
-        labels: answer 'labels'.
     """
 
-    def __init__(self, prediction: Prediction, masks: Callable[[], np.ndarray], pixels: np.ndarray,
-                 labels: bool = False):
-        self._prediction, self._masks, self._pixels, self._labels = prediction, masks, pixels, labels
+    def __init__(self, prediction: Prediction, masks: Callable[[], np.ndarray], pixels: np.ndarray):
+        self._prediction, self._masks, self._pixels = prediction, masks, pixels
+        self._planes: dict[str, Tensor] = {}
         self.height, self.device = prediction.height, prediction.device
 
     @cached_property
     def shares(self) -> Tensor:
         """(N, H, W) of each person."""
         return torch.from_numpy(shares(self._masks())).to(self.device)
-
-    @cached_property
-    def _answers(self) -> dict[str, Tensor]:
-        """Of the whole frame: several people look at the same rows."""
-        return self._prediction.rows(0, self.height)
 
     @property
     def count(self) -> int:
@@ -139,23 +137,29 @@ class PeoplePrediction:
     def person(self, n: int) -> 'PersonPrediction':
         return PersonPrediction(self, n)
 
-    def share_rows(self, start: int, stop: int, n: int | None = None) -> dict[str, Tensor]:
-        """Answers of everybody, with the alpha of one person or of all who have a mask."""
-        rows = {name: planes[:, start:stop] for name, planes in self._answers.items()}
-        own = self.shares[:, start:stop].sum(0).clamp_(max=1) if n is None else self.shares[n, start:stop]
-        return rows | {'pha': rows['pha'] * own}
-
-    def rows(self, start: int, stop: int) -> dict[str, Tensor]:
-        """(C, R, W) float32 in [0, 1] of rows start..stop, by name."""
-        rows = self.share_rows(start, stop)
-        if self._labels:
-            picture = to_device(self._pixels[start:stop], self.device)
-            alphas = self.shares[:, start:stop] * self._answers['pha'][:, start:stop]
-            for n, alpha in enumerate(alphas):
-                colour = torch.tensor(person_colour(n), device=self.device)[:, None, None]
-                picture = torch.lerp(picture, colour.expand_as(picture), TINT * alpha)
-            rows['labels'] = picture
+    def rows_of(self, n: int | None, start: int, stop: int, names: Sequence[str]) -> dict[str, Tensor]:
+        """Answers with the alpha of one person, or with that of all who have a mask."""
+        missing = [name for name in names if name not in self._planes and name != 'labels']
+        if missing:         # of the whole frame: several people look at the same rows
+            self._planes |= self._prediction.rows(0, self.height, missing)
+        rows = {name: self._planes[name][:, start:stop] for name in names if name in self._planes}
+        if 'pha' in rows:
+            own = self.shares[:, start:stop].sum(0).clamp_(max=1) if n is None else self.shares[n, start:stop]
+            rows['pha'] = rows['pha'] * own
         return rows
+
+    def rows(self, start: int, stop: int, names: Sequence[str] = ('fgr', 'pha')) -> dict[str, Tensor]:
+        """(C, R, W) float32 in [0, 1] of rows start..stop, by name; 'labels' is the frame with people in colours."""
+        rows = self.rows_of(None, start, stop, names)
+        return rows | {'labels': self._labels(start, stop)} if 'labels' in names else rows
+
+    def _labels(self, start: int, stop: int) -> Tensor:
+        picture = to_device(self._pixels[start:stop], self.device)
+        for n in range(self.count):
+            alpha = self.rows_of(n, start, stop, ('pha',))['pha']
+            colour = torch.tensor(person_colour(n), device=self.device)[:, None, None]
+            picture = torch.lerp(picture, colour.expand_as(picture), TINT * alpha)
+        return picture
 
     def small_alpha(self, n: int | None = None) -> np.ndarray:
         """(h, w) float32 alpha, at any size."""
@@ -171,9 +175,9 @@ class PersonPrediction:
         self._people, self._n = people, n
         self.height, self.device = people.height, people.device
 
-    def rows(self, start: int, stop: int) -> dict[str, Tensor]:
+    def rows(self, start: int, stop: int, names: Sequence[str] = ('fgr', 'pha')) -> dict[str, Tensor]:
         """(C, R, W) float32 in [0, 1] of rows start..stop, by name."""
-        return self._people.share_rows(start, stop, self._n)
+        return self._people.rows_of(self._n, start, stop, names)
 
     def small_alpha(self) -> np.ndarray:
         """(h, w) float32 alpha, at any size."""

@@ -12,7 +12,7 @@ from torch import nn
 
 INFERENCE_SIZE = 512     # [px] long side inside the network that RVM's rule for the ratio aims at
 CHANNELS = {'src': 3, 'bgr': 3, 'msk': 1, 'fgr': 3, 'pha': 1, 'err': 1, 'ref': 1}      # of pictures, by their word
-SHOWN = ('fgr', 'pha', 'err', 'ref')      # outputs that users may see
+SHOWN = ('fgr', 'pha', 'err', 'ref', 'labels')      # outputs that users may see
 
 
 @dataclass(frozen=True)

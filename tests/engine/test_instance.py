@@ -1,5 +1,9 @@
 """The instance network on clips: windows, states, groups of people, cuts and sizes."""
 
+from copy import deepcopy
+from functools import cache
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,6 +15,11 @@ CHANNELS = (8, 16, 16, 24, 32)
 
 
 def network(**settings):
+    return deepcopy(trained(**settings))
+
+
+@cache
+def trained(**settings):
     torch.manual_seed(3)
     built = InstanceForm(CHANNELS, **settings).build()
     for layer in built.modules():
@@ -19,6 +28,7 @@ def network(**settings):
             layer.momentum = 1.         # statistics of what follows: answers lie between 0 and 1
     pixels, masks = next(clip(1))
     picture = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+    torch.manual_seed(4)
     with torch.no_grad():
         built.train()(picture.expand(2, 1, 3, 48, 64), torch.from_numpy(masks).float().expand(2, 1, 2, 48, 64))
         built.decoder.refine_OS8.decoder_norm.weight.mul_(0.3)
@@ -28,7 +38,7 @@ def network(**settings):
 def clip(T: int, N: int = 2, size: tuple[int, int] = (64, 48)):
     rng = np.random.default_rng(0)
     W, H = size
-    picture = rng.integers(0, 255, (H, W, 3), np.uint8)
+    picture = cv2.resize(rng.integers(0, 255, (3, 4, 3), np.uint8), size, interpolation=cv2.INTER_CUBIC)
     for t in range(T):
         masks = np.zeros((N, H, W), bool)
         for n in range(N):
@@ -41,7 +51,7 @@ def alphas(matter: InstanceMatter, frames) -> torch.Tensor:
     return torch.stack([prediction.shares for prediction in matter.run(frames)])
 
 
-@pytest.mark.parametrize('T', [1, 2, 3, 7, 8, 9, 17])
+@pytest.mark.parametrize('T', [1, 2, 4, 5, 9])
 def test_every_frame_comes_out_once(T):
     matter = InstanceMatter(network(), 'cpu', window=4, overlap=1)
     out = alphas(matter, clip(T))
@@ -51,14 +61,14 @@ def test_every_frame_comes_out_once(T):
 
 def test_state_crosses_windows():
     """Many windows are nearer to one long one when the state is handed on."""
-    whole = alphas(InstanceMatter(network(), 'cpu', window=12, overlap=0), clip(12))
+    whole = alphas(InstanceMatter(network(), 'cpu', window=8, overlap=0), clip(8))
     many = InstanceMatter(network(), 'cpu', window=4, overlap=1)
-    carried = alphas(many, clip(12))
+    carried = alphas(many, clip(8))
 
     class Forgetful(InstanceMatter):
         def _window(self, waiting, states, done=0):
             return super()._window(waiting, None, done)
-    forgotten = alphas(Forgetful(network(), 'cpu', window=4, overlap=1), clip(12))
+    forgotten = alphas(Forgetful(network(), 'cpu', window=4, overlap=1), clip(8))
     assert (carried - whole).abs().mean() < (forgotten - whole).abs().mean()
     assert not torch.equal(carried, forgotten)
 
@@ -83,13 +93,13 @@ def test_more_people_than_slots():
 
 
 def test_people_come_and_go_and_nobody_is_there():
-    frames = list(clip(9))
+    frames = list(clip(6))
     for t, (_, masks) in enumerate(frames):
-        masks[0] &= t < 3
-        masks[1] &= t > 5
+        masks[0] &= t < 2
+        masks[1] &= t > 3
     out = alphas(InstanceMatter(network(), 'cpu', window=3, overlap=1), frames)
-    assert out[8, 0].max() == 0 and out[0, 1].max() == 0
-    nobody = [(pixels, masks & False) for pixels, masks in clip(4)]
+    assert out[5, 0].max() == 0 and out[0, 1].max() == 0
+    nobody = [(pixels, masks & False) for pixels, masks in clip(2)]
     assert alphas(InstanceMatter(network(), 'cpu', window=3), nobody).max() == 0
     assert alphas(InstanceMatter(network(), 'cpu'), [(p, m[:0]) for p, m in clip(2)]).shape == (2, 0, 48, 64)
 
@@ -117,11 +127,11 @@ def test_pictures_need_no_video_network():
 
 def test_colours_are_those_of_the_frame():
     pixels, masks = next(clip(1))
-    prediction, = InstanceMatter(network(), 'cpu').run([(pixels, masks)], labels=True)
+    prediction, = InstanceMatter(network(), 'cpu').run([(pixels, masks)])
     rows = prediction.person(1).rows(0, 48)
     torch.testing.assert_close(rows['fgr'], torch.from_numpy(pixels).permute(2, 0, 1) / 255)
     torch.testing.assert_close(rows['pha'][0], prediction.shares[1])
-    assert prediction.rows(0, 10)['labels'].shape == (3, 10, 64)
+    assert prediction.rows(0, 10, ('labels',))['labels'].shape == (3, 10, 64)
 
 
 def test_bad_windows():

@@ -65,9 +65,9 @@ def test_masks_with_every_call():
 
 
 def test_views_of_one_prediction():
-    matter = PeopleMatter(Matter(Bright(), 1.), Sides(), labels=True)
+    matter = PeopleMatter(Matter(Bright(), 1.), Sides())
     _, prediction = matter.predict([frame(), frame()])
-    everybody = prediction.rows(0, H)
+    everybody = prediction.rows(0, H, ('fgr', 'pha', 'labels'))
     parts = [prediction.person(n).rows(0, H)['pha'] for n in range(2)]
     torch.testing.assert_close(sum(parts), everybody['pha'])
     assert prediction.rows(10, 30)['pha'].shape == (1, 20, W)
