@@ -292,5 +292,5 @@ def test_videos_that_cannot_be_used(tmp_path, caplog):
     with pytest.raises(ValueError, match=r'a.mp4 has no alpha channel \(pixel format yuv420p\)'):
         rgba_clips(tmp_path)
     (tmp_path / 'a.mp4').write_bytes(b'no video')
-    with pytest.raises(ValueError, match='a.mp4 is not a video that can be read'):
+    with pytest.raises(ValueError, match='a.mp4 is not a video that FFmpeg can read'):
         folder_clips(tmp_path)

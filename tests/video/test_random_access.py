@@ -34,7 +34,7 @@ def test_frames_behind_the_end_are_missing_from_the_answer(tmp_path):
 def test_what_is_not_a_video(tmp_path):
     (tmp_path / 'a.mp4').write_bytes(b'no video')
     for call in (lambda: frame_times(tmp_path / 'a.mp4'), lambda: frames_at(tmp_path / 'a.mp4', [0])):
-        with pytest.raises(ValueError, match='is not a video that can be read'):
+        with pytest.raises(ValueError, match='is not a video that FFmpeg can read'):
             call()
     with pytest.raises(ValueError, match='has no alpha channel'):
         frame_times(write_clip(tmp_path / 'b.mp4', 2), alpha=True)
