@@ -56,7 +56,7 @@ def test_dynamic_files_say_what_size_the_weights_are_for(tmp_path, name):
     path = tmp_path / f'net{module.SUFFIXES[0]}'
     module.write(network, path, ExportOptions(SIZE, RATIO))
     assert Matter(module.open(path)).internal_size(640, 360) == (320, 180)
-    assert ExportOptions((640, 480), inference_size=320).ratio == 0.5
+    assert ExportOptions((640, 360), inference_size=320).ratio == 0.5
 
 
 @pytest.mark.parametrize('flags, message', [
