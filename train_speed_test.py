@@ -74,14 +74,14 @@ def timed(trainer: Trainer, steps: int) -> dict[str, float]:
 
 def report(rates: dict[str, list[dict[str, float]]], world: int) -> None:
     base = next(iter(rates))
-    print(f'| precision | s per iteration | clips/s | frames/s | waiting for data | memory [GiB] | against {base} |')
+    print(f'| precision | s per iteration | clips/s | frames/s | waiting for data | memory [MB] | against {base} |')
     print('| --- | --- | --- | --- | --- | --- | --- |')
     for name, turns in rates.items():
         middle = {key: median(turn[key] for turn in turns) for key in turns[0]}
         ratio = median(first['seconds'] / own['seconds'] for first, own in zip(rates[base], turns))
         print(f'| {name} | {middle["seconds"]:.2f} | {middle["clips_per_second"] * world:.2f} | '
               f'{middle["frames_per_second"] * world:.2f} | {middle["data_wait_share"]:.0%} | '
-              f'{middle["memory_gib"]:.2f} | {ratio:.2f}x |')
+              f'{middle["memory_mb"]:.0f} | {ratio:.2f}x |')
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cli.memory import peak_memory_mb
 from converter.conversion import Conversion, ConversionReport
 from engine.matter import Matter
 from model.interface import interface_of
@@ -21,7 +22,7 @@ from video.inputs import open_reader
 from video.outputs import EncodingOptions, plan_outputs
 from video.writer import VideoFileWriter
 
-from .machine import EnergyMeter, peak_memory_mb
+from .machine import EnergyMeter
 
 BIT_RATE = 4_000_000       # [bit/s] of the composition
 FRAME_RATE = Fraction(30)
@@ -39,7 +40,7 @@ class EndToEndTiming:
     start_up_seconds: float                     # folding, compiling, and the first few frames; not part of fps
     stage_seconds: dict[str, float]             # busy time of each stage in the median run; they overlap
     bottleneck: str
-    peak_memory_mb: float | None                # see `machine.peak_memory_mb`; the baseline, if any, included
+    peak_memory_mb: float | None                # see `cli.memory`; the baseline, if any, included
     energy_per_frame_j: float | None
     energy_source: str
     baseline_fps: float | None = None           # median of the runs of `convert_plainly`

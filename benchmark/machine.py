@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -34,22 +33,6 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == 'mps':
         torch.mps.synchronize()
-
-
-def peak_memory_mb(device: torch.device) -> float | None:
-    """Peak memory so far [MB = 1e6 bytes], or None where nothing tells.
-
-    On CUDA what PyTorch held on the device; elsewhere the resident memory of the whole process, Python and the
-    libraries included, so a comparison needs a process for each network.
-    """
-    if device.type == 'cuda':
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    try:
-        import resource
-    except ImportError:             # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == 'darwin' else peak * 1024 / 1e6
 
 
 class EnergyMeter:

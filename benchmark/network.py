@@ -11,12 +11,13 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from cli.memory import peak_memory_mb, reset_peak_memory
 from engine.frames import stand_ins, to_device
 from engine.matter import Matter
 from engine.runtimes.pytorch import prepare_network
 from model.interface import interface_of
 
-from .machine import EnergyMeter, peak_memory_mb, synchronise
+from .machine import EnergyMeter, synchronise
 
 
 @dataclass
@@ -28,7 +29,7 @@ class NetworkTiming:
     fps: float
     latency_median_ms: float
     latency_p95_ms: float
-    peak_memory_mb: float | None        # see `machine.peak_memory_mb`
+    peak_memory_mb: float | None        # see `cli.memory`
     energy_per_frame_j: float | None
     energy_source: str
 
@@ -105,7 +106,7 @@ def time_step(measured: str, step: Callable[[], None], device: torch.device, ite
         step()
     synchronise(device)
     if device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats(device)
+        reset_peak_memory(device)
     latencies = []
     with EnergyMeter(device) as meter:
         for _ in range(iterations):

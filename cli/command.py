@@ -1,10 +1,20 @@
 """How a command ends: errors that users can mend are one line and exit code 2, signals clean up."""
 
+import functools
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)
+
+
+def command(main: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int]:
+    """Decorator of `main(argv)`: see `run_command`."""
+    @functools.wraps(main)
+    def whole(argv: Sequence[str] | None = None) -> int:
+        return run_command(lambda: main(argv))
+    return whole
 
 
 def run_command(run: Callable[[], int | None]) -> int:
@@ -13,7 +23,8 @@ def run_command(run: Callable[[], int | None]) -> int:
     Returns:
         Exit code: that of `run`, 0 where it answers none, 2 for bad input, 130 when interrupted.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         return run() or 0
     except KeyboardInterrupt:

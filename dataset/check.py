@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cli.command import command
+
 from .backgrounds import CLIP_SETS, PICTURE_SETS, Backgrounds, folder_pictures
 from .clips import Clip, PictureClip, VideoClip, folder_clips, paired_clips, rgba_clips
 from .files import Damage, UnreadableFrame
@@ -223,6 +225,7 @@ def describe(clips: list[Clip], moving: bool) -> str:
             f'{lengths[0]} to {lengths[-1]} each')
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description='Look at every data set before training; exits 2 when training could '
                                                  'not start.')
@@ -232,12 +235,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--frames', type=int, default=200, help='frames read per set and split, 0 reads all')
     parser.add_argument('--finetune', action='store_true', help='matting alone: no segmentation sets are needed')
     args = parser.parse_args(argv)
-    try:
-        paths = data_paths(args.data_root, args.data_file)
-        reports, problems = check(paths, args.sets, args.frames, args.finetune)
-    except (ValueError, FileNotFoundError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    paths = data_paths(args.data_root, args.data_file)
+    reports, problems = check(paths, args.sets, args.frames, args.finetune)
     for report in reports:
         print('\n'.join(report.lines()))
     absent = [name for name in LAYOUTS if not any(exists(paths, name, split) for split in paths[name])]

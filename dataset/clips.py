@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from files import natural_key
 from video.random_access import frame_times, frames_at
 
 from .files import (
@@ -16,7 +17,6 @@ from .files import (
     list_clips,
     list_pictures,
     list_videos,
-    natural_key,
     read_picture,
     shrunk_size,
 )
@@ -187,4 +187,4 @@ def video_clips(folder: Path, mode: str) -> list[VideoClip]:
 
 
 def _in_order(clips: list) -> list:
-    return sorted(clips, key=lambda clip: (natural_key(clip.name), clip.name))
+    return sorted(clips, key=lambda clip: natural_key(clip.name))

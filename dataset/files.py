@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from files import whole_file
+from files import is_image_path, is_video_path, natural_sorted, whole_file
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff'}
-VIDEO_SUFFIXES = {'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v'}
 ORIENTATION = 0x0112  # EXIF tag
 CACHE_VARIABLE = 'MATTING_CACHE'
 SETTLED = 2.0  # seconds: a folder changed more recently could change again within one tick of its clock
@@ -50,15 +47,6 @@ class Damage:
         if len(self.paths) > self.limit:
             first = '; '.join(f'{path}: {reason}' for path, reason in list(self.paths.items())[:5])
             raise RuntimeError(f'more than {self.limit} unreadable frames, run `python -m dataset.check`: {first}')
-
-
-def natural_key(name: str) -> list:
-    """Sort key that counts: frame2 before frame10."""
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r'(\d+)', name)]
-
-
-def natural_sorted(names) -> list[str]:
-    return sorted(names, key=lambda name: (natural_key(name), name))
 
 
 def read_picture(path: Path, mode: str, size: int | None = None) -> np.ndarray:
@@ -121,12 +109,11 @@ def list_clips(folder: Path) -> dict[str, list[str]]:
 
 def list_videos(folder: Path) -> list[str]:
     """Names of the video files in a folder, in natural order."""
-    return natural_sorted(e.name for e in os.scandir(folder)
-                          if Path(e.name).suffix.lower() in VIDEO_SUFFIXES and not e.name.startswith('.'))
+    return natural_sorted(e.name for e in os.scandir(folder) if is_video_path(e.name) and not e.name.startswith('.'))
 
 
 def is_picture(name: str) -> bool:
-    return not name.startswith('.') and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return not name.startswith('.') and is_image_path(name)
 
 
 def cached(source: Path, kind: str, build: Callable[[], tuple[object, list[Path]]]):

@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from cli.command import command
 from files import whole_folder
 
 from .photo_bank import WEIGHTS
@@ -77,21 +78,18 @@ def gather(rows: list[dict[str, str]], packages: Path, out: Path) -> None:
     (out / WEIGHTS).write_text(''.join(f'{number:04d},{row["copies"]}\n' for number, row in enumerate(rows)))
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('list', type=Path)
     parser.add_argument('packages', type=Path, help='folder of unpacked packages')
     parser.add_argument('out', type=Path, help='new folder')
     args = parser.parse_args(argv)
-    try:
-        if args.out.exists():
-            raise ValueError(f'{args.out} exists: name a new folder')
-        rows = read_list(args.list)
-        with whole_folder(args.out, overwrite=False) as partial:
-            gather(rows, args.packages, partial)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    if args.out.exists():
+        raise ValueError(f'{args.out} exists: name a new folder')
+    rows = read_list(args.list)
+    with whole_folder(args.out, overwrite=False) as partial:
+        gather(rows, args.packages, partial)
     print(f'{args.out}: {len(rows)} pictures')
     return 0
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import UnreadableFrame, cached, is_picture, natural_sorted, read_picture, shrunk_size
+from files import natural_sorted
+
+from .files import UnreadableFrame, cached, is_picture, read_picture, shrunk_size
 
 LEAST_AREA = 0.001      # people below this share of a picture are left out
 

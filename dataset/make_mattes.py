@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from files import whole_file
+from cli.command import command
+from files import is_image_path, whole_file
 
-SUFFIXES = ('.jpg', '.jpeg', '.png')
 ERODE, DILATE = 4, 7                                               # pixels; super-pixel masks are 2 to 4 pixels off
 # One numerical thread per process: with several photos at once more threads only fight, ten times slower. Libraries
 # read these when they are imported, so they are set before the processes start, which inherit nothing else.
@@ -86,7 +86,7 @@ def pairs(photos: Path, masks: Path) -> dict[str, tuple[Path, Path]]:
     for kind, folder in (('photos', photos), ('masks', masks)):
         if not folder.is_dir():
             raise FileNotFoundError(f'{kind}: no folder {folder}')
-        files[kind] = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+        files[kind] = {path.stem: path for path in sorted(folder.iterdir()) if is_image_path(path)}
     if not files['photos']:
         raise FileNotFoundError(f'no photos in {photos}: expected NAME.jpg or NAME.png')
     alone = [name for name in files['photos'] if name not in files['masks']]
@@ -111,6 +111,7 @@ def make_all(jobs: dict[str, tuple[Path, Path]], out: Path, extension: str, num_
                 yield f'{futures[future]}: {error}'
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('photos', type=Path)
@@ -121,16 +122,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--extension', choices=('.png', '.jpg'), default='.png', help='of the foregrounds')
     parser.add_argument('--num-workers', type=int, default=os.cpu_count())
     args = parser.parse_args(argv)
-    try:
-        if args.every < 1 or (args.skip_every is not None and args.skip_every < 2):
-            raise ValueError('--every must be at least 1, --skip-every at least 2')
-        check_installed()
-        jobs = pairs(args.photos, args.masks)
-        jobs = {name: files for i, (name, files) in enumerate(jobs.items())
-                if i % args.every == 0 and (args.skip_every is None or i % args.skip_every != 0)}
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    if args.every < 1 or (args.skip_every is not None and args.skip_every < 2):
+        raise ValueError('--every must be at least 1, --skip-every at least 2')
+    check_installed()
+    jobs = pairs(args.photos, args.masks)
+    jobs = {name: files for i, (name, files) in enumerate(jobs.items())
+            if i % args.every == 0 and (args.skip_every is None or i % args.skip_every != 0)}
     failed = list(make_all(jobs, args.out, args.extension, args.num_workers))
     for line in failed:
         print(f'failed: {line}', file=sys.stderr)

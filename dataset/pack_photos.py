@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from cli.command import command
 from files import whole_folder
 
 from .files import UnreadableFrame, list_pictures, read_picture
@@ -151,6 +152,7 @@ def pack(args: argparse.Namespace, out: Path) -> list[str]:
     return failed
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('mattes', type=Path, help='folder with fgr/ and pha/, as dataset.make_mattes writes it')
@@ -167,24 +169,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--background-skip-every', type=int, default=0,
                         help='leave out each N-th background, sorted, from the first on: those are for tests')
     args = parser.parse_args(argv)
-    try:
-        if not 1 <= args.quality <= 100:
-            raise ValueError(f'--quality must be in 1..100, got {args.quality}')
-        if args.background_skip_every < 0 or args.background_skip_every == 1:
-            raise ValueError(f'--background-skip-every must be 0 or at least 2, got {args.background_skip_every}')
-        if args.out.exists():
-            raise ValueError(f'{args.out} exists: name a new folder')
-        args.more_mattes = weighted_folders(args.more_mattes, '--more-mattes')
-        args.more_backgrounds = weighted_folders(args.more_backgrounds, '--more-backgrounds')
-        for folder in (args.mattes / 'pha', *(folder / 'pha' for folder, _ in args.more_mattes), args.backgrounds,
-                       *(folder for folder, _ in args.more_backgrounds), args.objects):
-            if folder is not None and not list_pictures(folder):
-                raise FileNotFoundError(f'no pictures in {folder}')
-        with whole_folder(args.out, overwrite=False) as partial:
-            failed = pack(args, partial)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    if not 1 <= args.quality <= 100:
+        raise ValueError(f'--quality must be in 1..100, got {args.quality}')
+    if args.background_skip_every < 0 or args.background_skip_every == 1:
+        raise ValueError(f'--background-skip-every must be 0 or at least 2, got {args.background_skip_every}')
+    if args.out.exists():
+        raise ValueError(f'{args.out} exists: name a new folder')
+    args.more_mattes = weighted_folders(args.more_mattes, '--more-mattes')
+    args.more_backgrounds = weighted_folders(args.more_backgrounds, '--more-backgrounds')
+    for folder in (args.mattes / 'pha', *(folder / 'pha' for folder, _ in args.more_mattes), args.backgrounds,
+                   *(folder for folder, _ in args.more_backgrounds), args.objects):
+        if folder is not None and not list_pictures(folder):
+            raise FileNotFoundError(f'no pictures in {folder}')
+    with whole_folder(args.out, overwrite=False) as partial:
+        failed = pack(args, partial)
     for line in failed:
         print(f'left out: {line}', file=sys.stderr)
     size = sum(path.stat().st_size for path in args.out.rglob('*') if path.is_file())

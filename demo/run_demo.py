@@ -14,10 +14,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'demo')]
 
 from sample_clip import RATE, SECONDS, write_sample_clip  # noqa: E402
 
+from cli.command import command  # noqa: E402
 from converter.preview import label_strip, tile  # noqa: E402
-from engine.device import choose_device, choose_precision  # noqa: E402
+from engine.opening import open_engine  # noqa: E402
 from inference import convert_video  # noqa: E402
-from model.weights import load_network  # noqa: E402
 from video.images import ImageFileWriter  # noqa: E402
 from video.reader import VideoReader  # noqa: E402
 
@@ -36,24 +36,20 @@ def write_contact_sheet(videos: dict[str, Path], path: Path) -> None:
     writer.close()
 
 
-def main() -> int:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--checkpoint', default='default', help='a name or a path; our own weights by default')
     parser.add_argument('--output', type=Path, default=ROOT / 'demo_output')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     output = args.output
     output.mkdir(parents=True, exist_ok=True)
     clip, composition, alpha = output / 'clip.mp4', output / 'composition.mp4', output / 'alpha.mp4'
-    try:
-        model = load_network(args.checkpoint)
-        print(f'making a sample clip of {SECONDS} s, {RATE} frames per second')
-        write_sample_clip(clip)
-        device = choose_device()
-        report = convert_video(model, clip, output_composition=composition, output_alpha=alpha, device=device,
-                               dtype=choose_precision('auto', device), background='#2b6cb0', reset_on_cut=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    engine = open_engine(args.checkpoint)
+    print(f'making a sample clip of {SECONDS} s, {RATE} frames per second')
+    write_sample_clip(clip)
+    report = convert_video(engine, clip, output_composition=composition, output_alpha=alpha, background='#2b6cb0',
+                           reset_on_cut=True)
     write_contact_sheet({'source': clip, 'alpha': alpha, 'composition': composition}, output / 'contact_sheet.png')
     print(report.summary())
     print(f'composition:   {composition}\nalpha:         {alpha}\ncontact sheet: {output / "contact_sheet.png"}')

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from cli.command import command
 from files import whole_file
 from metrics import METRICS, PROTOCOLS
 
@@ -110,34 +111,31 @@ def measure(args: argparse.Namespace, clips: list[Clip], folder: Path, problems:
     return [results[str(clip)] for clip in clips]
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 if anything went wrong; what was finished is kept and reported."""
     args = parse(argv)
-    try:
-        clips = choose_clips(find_clips(args.test_dir), args.limit, args.seed)
-        folder = args.out_dir / 'predictions'
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(args.seed)
-        np.random.seed(args.seed)
-        entries = []
-        for checkpoint in args.checkpoint:
-            for ratio in args.downsample_ratio:
-                name = entry_name(checkpoint, ratio, args.precision)
-                runs, problems = predict(args, checkpoint, ratio, clips, folder / name)
-                results = measure(args, clips, folder / name, problems)
-                entries.append(Entry(name, checkpoint, 'auto' if ratio is None else f'{ratio:g}', folder / name,
-                                     results, runs))
-                with whole_file(args.out_dir / f'{name}.csv') as partial:
-                    write_csv(results, partial)
-        settings = {'test set': args.test_dir.name, 'clips': len(clips), 'device': device_name(args.device),
-                    'precision': args.precision, 'seed': args.seed, 'torch': torch.__version__}
-        manifest = args.test_dir / 'manifest.json'
-        if manifest.is_file():
-            settings['manifest SHA-256'] = hashlib.sha256(manifest.read_bytes()).hexdigest()[:16]
-        print('written: ' + str(write_report(entries, settings, args.test_dir, args.out_dir)))
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    clips = choose_clips(find_clips(args.test_dir), args.limit, args.seed)
+    folder = args.out_dir / 'predictions'
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(args.seed)
+    np.random.seed(args.seed)
+    entries = []
+    for checkpoint in args.checkpoint:
+        for ratio in args.downsample_ratio:
+            name = entry_name(checkpoint, ratio, args.precision)
+            runs, problems = predict(args, checkpoint, ratio, clips, folder / name)
+            results = measure(args, clips, folder / name, problems)
+            entries.append(Entry(name, checkpoint, 'auto' if ratio is None else f'{ratio:g}', folder / name,
+                                 results, runs))
+            with whole_file(args.out_dir / f'{name}.csv') as partial:
+                write_csv(results, partial)
+    settings = {'test set': args.test_dir.name, 'clips': len(clips), 'device': device_name(args.device),
+                'precision': args.precision, 'seed': args.seed, 'torch': torch.__version__}
+    manifest = args.test_dir / 'manifest.json'
+    if manifest.is_file():
+        settings['manifest SHA-256'] = hashlib.sha256(manifest.read_bytes()).hexdigest()[:16]
+    print('written: ' + str(write_report(entries, settings, args.test_dir, args.out_dir)))
     wrong = [(entry.name, result, line) for entry in entries for result in entry.results for line in result.problems]
     for name, result, line in wrong:
         print(f'problem: {name}: {result}: {line}', file=sys.stderr)

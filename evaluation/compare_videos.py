@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from cli.command import command
 from files import check_apart, whole_file
 from video.inputs import open_reader
 
@@ -36,6 +37,7 @@ def draw_row(name: str, image: np.ndarray, fgr: np.ndarray, pha: np.ndarray, ref
                       for picture, text in zip(pictures, texts)])
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='compare_videos', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -48,11 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--frame-rate', type=float, default=30, help='of a folder of pictures')
     parser.add_argument('--limit', type=int, default=None, help='only so many frames')
     args = parser.parse_args(argv)
-    try:
-        compare(args)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    compare(args)
     return 0
 
 

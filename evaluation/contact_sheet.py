@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from cli.command import command
 from files import check_apart, whole_file
 from video.inputs import open_reader
 from video.reader import VideoReader
@@ -70,6 +71,7 @@ def clip_row(source: VideoReader, networks: list[Network], args: argparse.Namesp
     return row, seen.mean(0).tolist() if len(seen) else [float('nan')] * len(networks)
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='contact_sheet', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,11 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--limit', type=int, default=None, help='only so many frames of each clip')
     parser.add_argument('--iou', action='store_true', help='look at every frame and print the agreement')
     args = parser.parse_args(argv)
-    try:
-        draw(args)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    draw(args)
     return 0
 
 

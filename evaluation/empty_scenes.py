@@ -15,22 +15,22 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from files import check_apart, whole_file
+from cli.command import command
+from files import IMAGE_SUFFIXES, check_apart, is_image_path, whole_file
 
 from .networks import Network, add_network_flags, names_of, open_networks
 from .plots import label
 from .tree import read_rgb, write_image
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
 SEEN = 0.01     # mean alpha above which a picture counts as one with a false person
 SHOWN = 12      # pictures of the sheet
 
 
 def pictures(folder: Path, every: int) -> list[Path]:
     """Each `every`-th picture in and below a folder, sorted, from the first on."""
-    found = sorted(path for path in folder.rglob('*') if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in folder.rglob('*') if is_image_path(path))
     if not found:
-        raise FileNotFoundError(f'no pictures in {folder}: expected {", ".join(SUFFIXES)}')
+        raise FileNotFoundError(f'no pictures in {folder}: expected {", ".join(sorted(IMAGE_SUFFIXES))}')
     return found[::every]
 
 
@@ -101,6 +101,7 @@ def write_csv(path: Path, names: list[str], rows: list[tuple[Path, list[float]]]
         writer.writerows([picture, *(f'{value:.5f}' for value in values)] for picture, values in rows)
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='empty_scenes', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -112,11 +113,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--size', type=int, default=512, help='longer side that pictures are shrunk to [px]')
     parser.add_argument('--width', type=int, default=240, help='of one tile of the sheet [px]')
     args = parser.parse_args(argv)
-    try:
-        measure(args)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    measure(args)
     return 0
 
 

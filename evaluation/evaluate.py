@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
@@ -19,11 +18,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from cli.command import run_command
+from files import natural_key
 from metrics import METRICS, FrameMeter, check_metrics, needing, protocol_named
 
 from .clip_result import ClipResult, read_store, without_nan
 from .results import print_summary, write_all
-from .tree import Clip, find_clips, natural, read_alpha, read_colour
+from .tree import Clip, find_clips, read_alpha, read_colour
 
 
 def evaluate_clip(pred: Clip | None, true: Clip, metrics: tuple[str, ...], protocols: tuple[str, ...],
@@ -41,7 +42,7 @@ def evaluate_clip(pred: Clip | None, true: Clip, metrics: tuple[str, ...], proto
         return result
     meter, rows, no_foreground = FrameMeter(metrics, protocols), [], []
     # a set with truth for some frames only (CRGNN-R) still has all source frames: there, frames are not neighbours
-    order = sorted(wanted | sources, key=natural)
+    order = sorted(wanted | sources, key=natural_key)
     for name in order:
         row = None
         if name in pairs:
@@ -180,14 +181,14 @@ def main(protocol: str, argv: list[str] | None = None) -> int:
     parser.add_argument('--metrics', nargs='+', default=list(protocol_named(protocol).metrics), metavar='NAME',
                         help=f'any of {", ".join(METRICS)}')
     args = parser.parse_args(argv)
-    try:
-        base = args.pred_dir / args.pred_dir.resolve().name
-        results = evaluate_tree(args.pred_dir, args.true_dir, tuple(args.metrics), (protocol, 'strict'),
-                                args.num_workers, base.with_name(f'{base.name}.clips.jsonl'))
-        files = write_all(results, base)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    return run_command(lambda: run(args, protocol))
+
+
+def run(args: argparse.Namespace, protocol: str) -> int:
+    base = args.pred_dir / args.pred_dir.resolve().name
+    results = evaluate_tree(args.pred_dir, args.true_dir, tuple(args.metrics), (protocol, 'strict'),
+                            args.num_workers, base.with_name(f'{base.name}.clips.jsonl'))
+    files = write_all(results, base)
     print_summary(results)
     print('written: ' + ', '.join(path.name for path in files) + f' in {args.pred_dir}')
     return 2 if any(result.problems for result in results) else 0

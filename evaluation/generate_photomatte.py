@@ -16,8 +16,10 @@ from random import Random
 import cv2
 import numpy as np
 
+from cli.command import run_command
+
 from .motion import EASINGS, Affine, draw_affine, shift, warp, zoom
-from .synthesis import ClipWriter, add_common_flags, command, generate, pick, pictures
+from .synthesis import ClipWriter, add_common_flags, generate, pick, pictures
 from .tree import read_alpha, read_rgb
 
 FRAMINGS = ('upper', 'full')
@@ -130,4 +132,4 @@ def _motion(rng: Random, angle: float, move: float, scale: float):
 
 
 if __name__ == '__main__':
-    sys.exit(command(main))
+    sys.exit(run_command(main))

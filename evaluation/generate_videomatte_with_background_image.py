@@ -9,6 +9,6 @@ from pathlib import Path
 
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))           # released command: run as a file
+    from cli.command import run_command
     from evaluation.released_sets import videomatte
-    from evaluation.synthesis import command
-    sys.exit(command(partial(videomatte, video=False)))
+    sys.exit(run_command(partial(videomatte, None, video=False)))

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from files import check_apart, whole_file
+from cli.command import run_command
+from files import check_apart, is_image_path, whole_file
 
-from .synthesis import command, sha256
-from .tree import SUFFIXES
+from .synthesis import sha256
 
 KINDS = ('com', 'pha', 'fgr')
 Frames = dict[tuple[str, str, str], Path]                                         # set, clip, frame name -> file
@@ -61,7 +61,7 @@ def find(source: Path, pattern: str) -> Frames:
     fits = re.compile(re.sub(r'\\\{(set|clip|frame)\\\}', r'(?P<\1>[^/]+)', re.escape(pattern)))
     found: Frames = {}
     for path in sorted(source.rglob('*')):
-        if path.suffix.lower() in SUFFIXES:
+        if is_image_path(path):
             match = fits.fullmatch(path.relative_to(source).with_suffix('').as_posix())
             if match:
                 parts = match.groupdict()
@@ -139,4 +139,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(command(main))
+    sys.exit(run_command(main))

@@ -4,7 +4,6 @@ Alpha and foreground are rounded to 8 bit. States are carried through a clip and
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cli.memory import peak_memory_mb, reset_peak_memory
 from engine.runtimes import is_exported, open_exported
 from engine.sizes import auto_ratio, choose_inference_size
 from files import whole_folder
@@ -82,7 +82,7 @@ def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | 
             (partial / kind).mkdir()
         reset_peak_memory(device)
         run = _run_frames(model, frames, partial, downsample_ratio, device, dtype, tick)
-        run.peak_mb, run.fingerprint = peak_memory(device), clip.fingerprint('com')
+        run.peak_mb, run.fingerprint = peak_memory_mb(device), clip.fingerprint('com')
         (partial / 'run.json').write_text(json.dumps(asdict(run)) + '\n')
     return run
 
@@ -125,21 +125,3 @@ def read_run(out: Path, clip: Clip) -> Run | None:
     path = out / 'run.json'
     run = Run(**json.loads(path.read_text())) if path.is_file() else None
     return run if run and run.fingerprint == clip.fingerprint('com') else None
-
-
-def reset_peak_memory(device: str) -> None:
-    """Start measuring. Linux forgets the peak of a process when 5 is written to clear_refs."""
-    if device != 'cpu':
-        torch.cuda.reset_peak_memory_stats()
-    elif sys.platform == 'linux':
-        Path('/proc/self/clear_refs').write_text('5')
-
-
-def peak_memory(device: str) -> float | None:
-    """Megabytes since `reset_peak_memory`: allocated tensors on a GPU, the whole process on a CPU."""
-    if device != 'cpu':
-        return torch.cuda.max_memory_allocated() / 2 ** 20
-    if sys.platform != 'linux':
-        return None
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith('VmHWM:'))

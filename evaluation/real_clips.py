@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from cli.command import command
 from engine.matter import Matter
 from files import check_apart, whole_file
 from video.reader import VideoReader
@@ -196,6 +197,7 @@ def plot(scores: Sequence[ClipScore], path: Path) -> None:
                 path)
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='real_clips', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -211,11 +213,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--plot', type=Path, help='.png: IoU by clip')
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args(argv)
-    try:
-        measure(args)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    measure(args)
     return 0
 
 

@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from files import check_apart, whole_file, whole_folder
+from files import check_apart, natural_key, whole_file, whole_folder
 
-from .tree import list_frames, natural, write_image
+from .tree import list_frames, write_image
 
 KINDS = ('fgr', 'pha', 'com', 'bgr')
 # sample number, its random generator, writer -> names of what it was made from
@@ -73,7 +73,7 @@ def clip_folders(root: Path, kind: str) -> dict[str, dict[str, Path]]:
     Raises:
         FileNotFoundError: there are none.
     """
-    folders = {path.name: list_frames(path) for path in sorted(root.glob('*'), key=lambda p: natural(p.name))
+    folders = {path.name: list_frames(path) for path in sorted(root.glob('*'), key=natural_key)
                if path.is_dir()}
     folders = {name: frames for name, frames in folders.items() if frames}
     if not folders:
@@ -91,7 +91,7 @@ def pictures(root: Path, kind: str) -> dict[str, Path]:
 
 def pick(rng_seed: int, names: list[str], number: int) -> str:
     """Names in an order shuffled by the seed, taken in turn: no repetition before all had theirs."""
-    order = sorted(names, key=natural)
+    order = sorted(names, key=natural_key)
     Random(f'order {rng_seed}').shuffle(order)
     return order[number % len(order)]
 
@@ -147,13 +147,3 @@ def _one_clip(number: int, make_clip: MakeClip, out_dir: Path, seed: int, extens
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def command(main: Callable[[list[str] | None], None], argv: list[str] | None = None) -> int:
-    """Run a generator: bad input is one line and exit code 2."""
-    try:
-        main(argv)
-    except (ValueError, FileNotFoundError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0

@@ -2,16 +2,14 @@
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from files import is_partial
+from files import is_image_path, is_partial, natural_key
 
-SUFFIXES = ('.png', '.jpg', '.jpeg')
 LAYOUT = '<set>/<clip>/pha/<frame>.png (or .jpg), and fgr beside pha'
 
 
@@ -50,17 +48,12 @@ def list_frames(folder: Path) -> dict[str, Path]:
     frames: dict[str, Path] = {}
     if not folder.is_dir():
         return frames
-    for path in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith('.') and not is_partial(path.name):
+    for path in sorted(folder.iterdir(), key=natural_key):
+        if is_image_path(path) and not path.name.startswith('.') and not is_partial(path.name):
             if path.stem in frames:
                 raise ValueError(f'{folder}: {frames[path.stem].name} and {path.name} are the same frame: delete one')
             frames[path.stem] = path
     return frames
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sort key: digits as numbers."""
-    return [(int(part), '') if part.isdigit() else (-1, part) for part in re.split(r'(\d+)', name) if part]
 
 
 def find_clips(root: Path) -> list[Clip]:
@@ -71,7 +64,8 @@ def find_clips(root: Path) -> list[Clip]:
     """
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: no such folder; expected {LAYOUT}')
-    clips = [Clip(path.parent.name, path.name, path) for path in sorted(root.glob('*/*'), key=lambda p: natural(str(p)))
+    folders = sorted(root.glob('*/*'), key=lambda path: natural_key(str(path)))
+    clips = [Clip(path.parent.name, path.name, path) for path in folders
              if not is_partial(path) and any((path / kind).is_dir() for kind in ('pha', 'fgr', 'com'))]
     if not clips:
         raise FileNotFoundError(f'no clips in {root}: expected {LAYOUT}')

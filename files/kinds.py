@@ -1,6 +1,7 @@
 """What the ending of a name says about a file, and the order in which people count."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.jpe', '.bmp', '.tif', '.tiff', '.webp', '.jp2', '.ppm', '.pgm', '.pnm',
@@ -26,3 +27,8 @@ def natural_key(name: str | Path) -> tuple[list, str]:
     """
     text = name.name if isinstance(name, Path) else name
     return [int(part) if part.isdigit() else part.lower() for part in re.split(r'(\d+)', text)], text
+
+
+def natural_sorted(names: Iterable[str | Path]) -> list:
+    """In the order of `natural_key`."""
+    return sorted(names, key=natural_key)

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import torch
 
+from cli.command import command
+
 from .reparameterize import reparameterize_model
 from .weights import load_network, save_network
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='convert_checkpoint', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -28,27 +31,23 @@ def main(argv: list[str] | None = None) -> int:
                              'ratio aims at (.safetensors; default: as the source says)')
     parser.add_argument('--note', default='', help='one line that loading prints (.safetensors)')
     args = parser.parse_args(argv)
-    try:
-        if args.target.exists():
-            raise ValueError(f'{args.target} exists: name a new file')
-        network = load_network(args.source)
-        if args.inference_size is not None:
-            if args.target.suffix != '.safetensors' or not 32 <= args.inference_size <= 8192:
-                raise ValueError(f'--inference-size must be 32 to 8192 and the target a .safetensors file, got '
-                                 f'{args.inference_size} and {args.target.name}')
-            network.inference_size = args.inference_size
-        if args.average:
-            states = [network.state_dict(), *(load_network(path).state_dict() for path in args.average)]
-            network.load_state_dict(average(states))
-        if args.merge:
-            network = reparameterize_model(network)
-        if args.half:
-            check_half(network)
-            network = network.half()
-        save_network(network, args.target, args.note, overwrite=False)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    if args.target.exists():
+        raise ValueError(f'{args.target} exists: name a new file')
+    network = load_network(args.source)
+    if args.inference_size is not None:
+        if args.target.suffix != '.safetensors' or not 32 <= args.inference_size <= 8192:
+            raise ValueError(f'--inference-size must be 32 to 8192 and the target a .safetensors file, got '
+                             f'{args.inference_size} and {args.target.name}')
+        network.inference_size = args.inference_size
+    if args.average:
+        states = [network.state_dict(), *(load_network(path).state_dict() for path in args.average)]
+        network.load_state_dict(average(states))
+    if args.merge:
+        network = reparameterize_model(network)
+    if args.half:
+        check_half(network)
+        network = network.half()
+    save_network(network, args.target, args.note, overwrite=False)
     print(f'{args.target}: {network.describe()}, {args.target.stat().st_size / 1e6:.2f} MB')
     return 0
 

@@ -15,8 +15,9 @@ from torch import nn
 import inference_speed_test
 from benchmark.end_to_end import convert, convert_plainly, write_clip
 from benchmark.engines import time_in_turns
-from benchmark.machine import EnergyMeter, mean_power, peak_memory_mb
+from benchmark.machine import EnergyMeter, mean_power
 from benchmark.network import count_multiply_adds, network_step, time_step
+from cli.memory import peak_memory_mb
 from inference_speed_test import main
 from inference_utils import Matter, VideoReader
 from model import VARIANTS, MattingNetwork

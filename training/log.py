@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
+from cli.memory import peak_memory_mb
 from files import whole_file
 
 COLUMNS = ('step', 'epoch', 'name', 'value')
@@ -127,13 +128,13 @@ class Meter:
         """Rates since the last look; `waited` is the total time [s] spent waiting for data."""
         seconds = max(time.perf_counter() - self.started, 1e-9)
         rates = {'clips_per_second': self.clips / seconds, 'frames_per_second': self.frames / seconds,
-                 'data_wait_share': min(1., (waited - self.waited) / seconds), 'memory_gib': self.memory()}
+                 'data_wait_share': min(1., (waited - self.waited) / seconds), 'memory_mb': self.memory()}
         self.reset(waited)
         return rates
 
     def memory(self) -> float:
-        """[GiB] peak on the GPU, or resident in this process."""
+        """[MB] peak on the GPU, or resident in this process."""
         if self.device.type == 'cuda':
-            return torch.cuda.max_memory_allocated(self.device) / 2 ** 30
+            return peak_memory_mb(self.device)
         pages = int(Path('/proc/self/statm').read_text().split()[1]) if os.path.exists('/proc/self/statm') else 0
-        return pages * os.sysconf('SC_PAGE_SIZE') / 2 ** 30
+        return pages * os.sysconf('SC_PAGE_SIZE') / 1e6

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -40,12 +41,21 @@ class VideoReader:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.damage = ''
-        with self._open() as container:
+        container, errors = self._open(), []
+        try:
             stream = video_stream(container)
-            first = self._first_frame(container, stream)
+            decoded = _decode(container, stream, errors)
+            first = next(decoded, None)
+            if first is None:
+                raise ValueError(f'{self.path} has a video stream, but not one frame of it can be decoded')
             self._frame_count = stream.frames or None
             self.duration = self._declared_duration(container, stream)
             self._info = self._read_info(stream, first)
+        except BaseException:
+            container.close()
+            raise
+        # the first iteration goes on from here: nothing is opened or decoded twice
+        self._begun = container, chain([first], decoded), errors
 
     @property
     def info(self) -> StreamInfo:
@@ -66,11 +76,6 @@ class VideoReader:
         # threads work on slices and frames; the default works on slices only, which many files do not have
         video_stream(container).thread_type = 'AUTO'
         return container
-
-    def _first_frame(self, container, stream) -> av.VideoFrame:
-        for frame in _decode(container, stream, []):
-            return frame
-        raise ValueError(f'{self.path} has a video stream, but not one frame of it can be decoded')
 
     def _read_info(self, stream, first: av.VideoFrame) -> StreamInfo:
         width, height = first.width, first.height
@@ -105,16 +110,17 @@ class VideoReader:
         Args:
             start: [s] skip everything before this time (through the nearest key frame).
         """
-        errors: list[str] = []
+        begun, self._begun = self._begun if start == 0 else None, None
         pixel_format = 'rgb48le' if self._info.bit_depth > 8 else 'rgb24'
         reformatter, index, end = VideoReformatter(), 0, Fraction(0)
         time_base, step = self._info.time_base, 1 / (self._info.frame_rate * self._info.time_base)
-        with self._open() as container:
+        with begun[0] if begun else self._open() as container:
             stream = video_stream(container)
+            _, source, errors = begun or (None, None, [])
             origin, clock = stream.start_time or 0, Clock(container, time_base, step)
             if start > 0:
                 container.seek(origin + int(start / time_base), stream=stream)
-            for decoded in _decode(container, stream, errors):
+            for decoded in source or _decode(container, stream, errors):
                 pts = clock(decoded.pts)
                 if (pts - origin) * time_base < start:
                     continue

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from dataset import files
-from dataset.files import Damage, UnreadableFrame, list_clips, list_pictures, natural_sorted, read_picture, shrunk_size
+from dataset.files import Damage, UnreadableFrame, list_clips, list_pictures, read_picture, shrunk_size
+from files import natural_sorted
 
 
 def picture(path, w=8, h=6, value=100, **save):

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
+from cli.command import run_command
 from evaluation import generate_photomatte, released_sets
 from evaluation.motion import EASINGS, Affine, warp, zoom
-from evaluation.synthesis import ClipWriter, command, composite, pick, sha256
+from evaluation.synthesis import ClipWriter, composite, pick, sha256
 from evaluation.tree import read_alpha, read_rgb, write_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,13 +196,13 @@ def test_composite_truncates_or_rounds():
     ('photomatte', ['--fgr-dir', 'nowhere'], 'give either --rgba-dir, or --pha-dir and --fgr-dir'),
 ])
 def test_bad_input(material, capsys, generator, more, message):
-    assert command(RUN[generator], arguments(material, generator, 'out', *more)) == 2
+    assert run_command(lambda: RUN[generator](arguments(material, generator, 'out', *more))) == 2
     assert message in capsys.readouterr().err
 
 
 def test_photo_without_alpha(material, capsys):
     cv2.imwrite(str(material / 'rgba/1.png'), np.zeros((40, 40, 3), np.uint8))
-    assert command(RUN['photomatte'], arguments(material, 'photomatte', 'out')) == 2
+    assert run_command(lambda: RUN['photomatte'](arguments(material, 'photomatte', 'out'))) == 2
     assert '1.png must be an 8-bit picture with an alpha channel' in capsys.readouterr().err
 
 

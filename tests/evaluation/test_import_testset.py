@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.command import run_command
 from evaluation.import_testset import LAYOUTS, main
-from evaluation.synthesis import command, sha256
+from evaluation.synthesis import sha256
 from evaluation.tree import find_clips, read_alpha
 
 
@@ -23,7 +24,7 @@ def release(tmp_path, write_clip) -> Path:
 
 
 def run(source, out, layout='crgnn_r', *more) -> int:
-    return command(main, ['--layout', layout, '--source', str(source), '--out-dir', str(out), *more])
+    return run_command(lambda: main(['--layout', layout, '--source', str(source), '--out-dir', str(out), *more]))
 
 
 @pytest.mark.parametrize('copy', [True, False])

@@ -9,6 +9,7 @@ from av.video.reformatter import VideoReformatter
 
 import video.reader
 from tests.clips import picture, read_times, write_clip
+from video.ffmpeg import open_input
 from video.reader import EXACT, VideoReader, to_rgb
 
 
@@ -106,9 +107,9 @@ def test_broken_timestamps_keep_order_and_count(tmp_path, monkeypatch):
         for frame, pts in zip(decode(container, stream, errors), broken, strict=True):
             frame.pts = pts
             yield frame
-    reader = VideoReader(write_clip(tmp_path / 'a.mp4', 6))
+    path = write_clip(tmp_path / 'a.mp4', 6)
     monkeypatch.setattr(video.reader, '_decode', with_broken_times)
-    assert [frame.pts for frame in reader] == [0, 512, 513, 514, 514 + 512, 4000]
+    assert [frame.pts for frame in VideoReader(path)] == [0, 512, 513, 514, 514 + 512, 4000]
 
 
 def test_truncated_file_gives_what_is_there_and_says_what_is_lost(tmp_path):
@@ -174,3 +175,14 @@ def test_saturated_colours_of_deep_frames(stored, pixel_format):
         frame.colorspace = 1
         pixels = to_rgb(frame, pixel_format)[8, 8]
         assert np.abs(pixels / (257 if pixel_format == 'rgb48le' else 1) - colour).max() <= 1.1
+
+
+def test_a_clip_is_opened_once_for_its_first_reading(tmp_path, monkeypatch):
+    path, opened = write_clip(tmp_path / 'a.mp4', frames=12), []
+    monkeypatch.setattr(video.reader, 'open_input', lambda *args: opened.append(args) or open_input(*args))
+    reader = VideoReader(path)
+    first = [frame.pixels for frame in reader]
+    assert len(first) == 12 and len(opened) == 1
+    again = [frame.pixels for frame in reader]
+    assert len(opened) == 2
+    np.testing.assert_array_equal(first, again)
