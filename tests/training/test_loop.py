@@ -144,7 +144,7 @@ def test_video_and_image_segmentation_take_turns(tmp_path):
     assert {step for step, name in rows if name == 'seg_image_loss'} == {1, 3, 5}
     assert {step for step, name in rows if name == 'train_hr_total'} == set(range(6))
     assert {name for _, name in rows} >= {'valid_loss', 'valid_lr_mad', 'valid_lr_mse', 'valid_lr_dtssd',
-                                          'valid_hr_mad', 'clips_per_second', 'data_wait_share', 'memory_gib'}
+                                          'valid_hr_mad', 'clips_per_second', 'data_wait_share', 'memory_mb'}
 
 
 def test_the_order_differs_between_epochs(tmp_path):
