@@ -132,10 +132,10 @@ def measure(args: argparse.Namespace) -> None:
     names = names_of(args)
     check_apart({'--output': args.output, '--plot': args.plot},
                 {'--clips': args.clips, '--checkpoint': [*args.checkpoint, args.reference]})
-    sizes = args.inference_size or ['portrait']
+    sizes = args.inference_size or ['auto']
     models = [load_model(checkpoint, args.device) for checkpoint in args.checkpoint]
     judge = load_model(args.reference, args.device)
-    reference = Matter(judge, reset_on_cut=True)
+    reference = Matter(judge, inference_size='portrait', reset_on_cut=True)
     scores = []
     for path in tqdm(args.clips, unit='clip', disable=None):
         grey, true = pictures(path, args.limit), mattes(reference, path, args.limit)
