@@ -51,6 +51,48 @@ mamba_rvm = _door('mamba', name='mamba_rvm')
 unireplknet_rvm = _door('unireplknet', name='unireplknet_rvm')
 
 
+def _plate_door(backbone: str, own_weights: str | None = None):
+    """The entry point of a network with a background plate.
+
+    Args:
+        backbone: a name in `model.background.BACKBONES`. own_weights: as in `_door`.
+    """
+    def door(pretrained: bool | str = True, progress: bool = True, **settings):
+        from model.families import build_network
+        from model.weights import load_network
+        variant = f'background_{backbone}'
+        if pretrained is False or pretrained is None:
+            return build_network(variant, **settings)
+        if pretrained is True and own_weights is None:
+            raise ValueError(f'pretrained must be the path of a checkpoint, or False for {variant}: it has no weights '
+                             'of our own that True could stand for')
+        network = load_network(own_weights if pretrained is True else pretrained, variant, progress=progress)
+        for name, value in settings.items():
+            if name not in network.settings:
+                raise ValueError(f'settings are {", ".join(network.settings)}, got {name}')
+            setattr(network, name, value)
+        return network
+    door.__name__ = door.__qualname__ = f'background_{backbone}'
+    door.__doc__ = f"""Matting network with a background plate and the {backbone} backbone: `network(src, bgr)`.
+
+    Args:
+        pretrained: {'True (our own weights), ' if own_weights else ''}the path of a .pth or .safetensors file, or False
+            for random weights.
+        progress: show downloads.
+        settings: of `MattingRefine`: backbone_scale, refine_mode, refine_sample_pixels, ...
+    Returns:
+        On the CPU; in eval mode with weights, ready to use, and in train mode without.
+    """
+    return door
+
+
+background_efficientnet_lite0 = _plate_door('efficientnet_lite0', own_weights='background_default')
+background_mobilenetv2 = _plate_door('mobilenetv2')
+background_mobilenetv3 = _plate_door('mobilenetv3')
+background_resnet50 = _plate_door('resnet50')
+background_resnet101 = _plate_door('resnet101')
+
+
 def converter():
     """The function `convert_video`, see inference.py.
 

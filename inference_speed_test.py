@@ -4,6 +4,7 @@
     python inference_speed_test.py --all --resolution 3840 2160           every encoder, one table
     python inference_speed_test.py --end-to-end --baseline                the converter beside the plain way
     python inference_speed_test.py --compare-engines --resolution 1280 720    PyTorch, onnxruntime, OpenVINO
+    python inference_speed_test.py --variant background_mobilenetv2           with a background plate
 
 Without --checkpoint the weights are random, which changes nothing about the speed at one ratio; add --end-to-end to
 --compare-engines for whole conversions.
@@ -22,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from benchmark.end_to_end import time_end_to_end
 from benchmark.engines import convert_in_turns, time_in_turns
@@ -35,7 +37,10 @@ from engine.matter import Matter
 from engine.sizes import auto_ratio
 from export.formats import Format
 from export.options import ExportOptions
-from model import REFINERS, VARIANTS, MattingNetwork, reparameterize_model
+from model import REFINERS, VARIANTS, reparameterize_model
+from model.background.network import REFINE_MODES
+from model.families import all_variants
+from model.families import build_network as untrained
 from model.weights import load_network
 from video.inputs import open_reader
 
@@ -49,11 +54,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='inference_speed_test.py', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     network = parser.add_argument_group('network')
-    network.add_argument('--model-variant', choices=list(VARIANTS), help='default: mobilenetv3')
+    network.add_argument('--model-variant', '--variant', choices=all_variants(), metavar='NAME', default=None,
+                         help='mobilenetv3 (default) ... background_mobilenetv2; --all leaves out those with a plate')
     network.add_argument('--all', action='store_true', help='every variant, each in a process of its own')
     network.add_argument('--checkpoint', help='name or path, as in inference.py; default: random weights')
     network.add_argument('--refiner', choices=list(REFINERS), help='default: deep_guided_filter')
     network.add_argument('--disable-refiner', action='store_true', help='stop at the small size')
+    network.add_argument('--refine-mode', choices=REFINE_MODES, help='of networks with a background plate')
+    network.add_argument('--refine-sample-pixels', type=int, metavar='N', help='likewise; default: 80000')
     network.add_argument('--script', action='store_true', help='as frozen TorchScript')
     network.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
     network.add_argument('--precision', default='auto', choices=['auto', *PRECISIONS, *PRECISION_NAMES])
@@ -152,13 +160,29 @@ def _in_own_process(args: argparse.Namespace, variant: str) -> dict:
         return pool.submit(measure, args, variant).result()
 
 
-def build_network(args: argparse.Namespace, variant: str | None) -> MattingNetwork:
+def build_network(args: argparse.Namespace, variant: str | None) -> nn.Module:
     """The network in eval mode, with parallel branches merged where the variant has them."""
     if args.checkpoint:
         network = load_network(args.checkpoint, variant, args.refiner)
     else:
-        network = MattingNetwork(variant or 'mobilenetv3', args.refiner or 'deep_guided_filter').eval()
+        network = untrained(variant, **({'refiner': args.refiner} if args.refiner else {})).eval()
+        if 'bgr' in network.interface.inputs:      # random weights may predict no error: always as many patches
+            network.refine_prevent_oversampling = False
+    for name, value in (('refine_mode', args.refine_mode), ('refine_sample_pixels', args.refine_sample_pixels)):
+        if value is not None:
+            if 'bgr' not in network.interface.inputs:
+                raise ValueError(f'--{name.replace("_", "-")} is for networks with a background plate, this is '
+                                 f'{network.variant}: leave it out')
+            setattr(network, name, value)
     return reparameterize_model(network)
+
+
+def choose_ratio(args: argparse.Namespace, network: nn.Module, width: int, height: int) -> float:
+    """As `Matter` does; a network that takes none sees frames as they are."""
+    if not network.interface.takes_ratio:
+        return 1.0
+    aimed = min(auto_ratio(width, height, network.inference_size), network.interface.largest_ratio)
+    return parse_ratio(args.downsample_ratio) or aimed
 
 
 def first_frame(args: argparse.Namespace) -> np.ndarray:
@@ -177,14 +201,14 @@ def measure(args: argparse.Namespace, variant: str | None) -> dict:
     pixels = first_frame(args)
     height, width = pixels.shape[:2]
     network = build_network(args, variant)
-    ratio = parse_ratio(args.downsample_ratio) or auto_ratio(width, height, network.inference_size)
+    ratio = choose_ratio(args, network, width, height)
     if min(width, height) * ratio < 1:
         raise ValueError(f'--downsample-ratio {ratio:g} leaves no pixel of a {width}x{height} frame: use a larger one')
     inner = int(width * ratio), int(height * ratio)
     result = {
-        'variant': network.variant, 'refiner': None if args.disable_refiner else network.refiner_name,
+        'variant': network.variant, 'refiner': None if args.disable_refiner else getattr(network, 'refiner_name', None),
         'parameters': sum(parameter.numel() for parameter in network.parameters()),
-        'multiply_adds': count_multiply_adds(network, *inner),
+        'multiply_adds': count_multiply_adds(network, width, height, ratio),
         'resolution': [width, height], 'downsample_ratio': ratio, 'internal_size': list(inner),
         'device': str(device), 'precision': str(dtype).removeprefix('torch.'), 'engine': args.engine,
     }
@@ -206,20 +230,20 @@ def compare_engines(args: argparse.Namespace) -> list[dict]:
     pixels = first_frame(args)
     height, width = pixels.shape[:2]
     network = build_network(args, args.model_variant)
-    ratio = parse_ratio(args.downsample_ratio) or auto_ratio(width, height, network.inference_size)
+    ratio = choose_ratio(args, network, width, height)
     with tempfile.TemporaryDirectory(prefix='inference_speed_test_') as folder:
         engines = _engines(network, Path(folder), pixels, ratio)
         if args.end_to_end:
             results = convert_in_turns(engines, Path(folder), (width, height), args.iterations, args.repeats)
         else:
             results = time_in_turns(engines, pixels, args.iterations, args.warm_up, args.repeats)
-    common = {'refiner': network.refiner_name, 'resolution': [width, height], 'downsample_ratio': ratio,
-              'internal_size': [int(width * ratio), int(height * ratio)], 'device': 'cpu',
+    common = {'refiner': getattr(network, 'refiner_name', None), 'resolution': [width, height],
+              'downsample_ratio': ratio, 'internal_size': [int(width * ratio), int(height * ratio)], 'device': 'cpu',
               'precision': 'fp32 unless said', 'engine': f'{network.variant}, {args.repeats} turns of every engine'}
     return [common | result for result in results]
 
 
-def _engines(network: MattingNetwork, folder: Path, pixels: np.ndarray, ratio: float):
+def _engines(network: nn.Module, folder: Path, pixels: np.ndarray, ratio: float):
     """Name and Matter of every engine; files are written to the folder."""
     size = pixels.shape[1], pixels.shape[0]
     yield 'torch', Matter(network, ratio)

@@ -34,15 +34,18 @@ class NetworkTiming:
     energy_source: str
 
 
-def count_multiply_adds(model: nn.Module, width: int, height: int) -> int:
-    """Multiply-adds of convolutions and matrix products for one frame of the size inside the network.
+def count_multiply_adds(model: nn.Module, width: int, height: int, ratio: float = 1.0) -> int:
+    """Multiply-adds of convolutions and matrix products for one frame.
 
-    The refiner and custom kernels (a scan) are not counted.
+    Guided filters are not counted: networks with one are shown a frame of the size inside them. The refiner of networks
+    with a plate is. Custom kernels (a scan) are not counted.
     """
     interface, device = interface_of(model), next(model.parameters()).device
+    if interface.largest_ratio == 1:
+        width, height, ratio = int(width * ratio), int(height * ratio), 1.0
     pictures = stand_ins(interface, torch.zeros(1, 3, height, width, device=device))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(*pictures.values(), *interface.first_states(), *([1.0] if interface.takes_ratio else []))
+        model(*pictures.values(), *interface.first_states(), *([ratio] if interface.takes_ratio else []))
     return counter.get_total_flops() // 2
 
 

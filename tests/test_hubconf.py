@@ -13,7 +13,8 @@ from model.weights import save_network
 
 ROOT = str(Path(__file__).resolve().parents[1])
 DOORS = {name: door for name, door in vars(hubconf).items() if callable(door) and not name.startswith('_')}
-NETWORKS = sorted(DOORS.keys() - {'converter'})
+PLATES = sorted(name for name in DOORS if name.startswith('background_'))
+NETWORKS = sorted(DOORS.keys() - {'converter', *PLATES})
 
 
 def load(name: str, **arguments):
@@ -38,6 +39,27 @@ def test_without_weights(name):
     model = load(name, pretrained=False, progress=False)
     assert isinstance(model, MattingNetwork) and model.variant == name.removesuffix('_rvm') and model.training
     assert DOORS[name].__name__ == name and f'the {model.variant} encoder' in DOORS[name].__doc__
+
+
+@pytest.mark.parametrize('name', PLATES)
+def test_doors_of_networks_with_a_plate(name):
+    from model.families import FAMILIES
+    assert set(PLATES) == set(FAMILIES['background'].variants)
+    with torch.device('meta'):
+        model = DOORS[name](pretrained=False, refine_mode='full')
+    assert model.interface.inputs == ('src', 'bgr') and model.refine_mode == 'full' and DOORS[name].__name__ == name
+    if name != 'background_efficientnet_lite0':
+        with pytest.raises(ValueError, match=f'or False for {name}: it has no weights'):
+            DOORS[name]()
+
+
+def test_weights_with_a_plate_from_a_file_with_settings(tmp_path):
+    from model.background import MattingRefine
+    save_network(MattingRefine('mobilenetv2'), tmp_path / 'plate.pth')
+    model = load('background_mobilenetv2', pretrained=str(tmp_path / 'plate.pth'), backbone_scale=0.125)
+    assert model.backbone_scale == 0.125 and not model.training
+    with pytest.raises(ValueError, match='settings are backbone_scale, .*, got scale'):
+        load('background_mobilenetv2', pretrained=str(tmp_path / 'plate.pth'), scale=1)
 
 
 def test_weights_from_a_file(saved):
