@@ -71,6 +71,7 @@ def find_sequences(folder: Path) -> list[Sequence]:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The flags."""
     parser = argparse.ArgumentParser(prog='custom_inference.py', formatter_class=argparse.RawDescriptionHelpFormatter,
                                      description=__doc__)
     files = parser.add_argument_group('input and output')
@@ -91,6 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Convert every clip of the folder."""
     source, target = args.data_dir / args.dataset, args.data_out / args.dataset
     if target.resolve().is_relative_to(source.resolve()):
         raise ValueError(f'--data-out would put results into the dataset itself ({source}): name another folder')

@@ -51,6 +51,7 @@ PRECISION_NAMES = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}    
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The flags."""
     parser = argparse.ArgumentParser(prog='inference_speed_test.py', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     network = parser.add_argument_group('network')
@@ -126,6 +127,7 @@ def _refuse(args: argparse.Namespace, reason: str, *flags: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Measure what is asked for; exit status."""
     check(args)
     parse_ratio(args.downsample_ratio)
     if args.compare_engines:

@@ -43,6 +43,7 @@ IDENTITY = ('model_variant', 'refiner', 'optimizer')     # settings that a run a
 
 
 def parser_of(preset: Preset, name: str) -> ArgumentParser:
+    """The flags of a preset's command."""
     parser = ArgumentParser(f'{name}.py', allow_abbrev=False, description='Train a matting network. Every setting has '
                             'a flag; --stage fills them from a preset.',
                             epilog=f'variants: {", ".join(VARIANTS)}. refiners: {", ".join(REFINERS)}.')
@@ -93,6 +94,7 @@ def build(config: StageConfig, ranks: Ranks) -> Trainer:
 
 
 def resolve_precision(config: StageConfig, device: torch.device) -> str:
+    """'fp32', 'bf16' or 'fp16'; what the settings say, or the best of the device."""
     if config.disable_mixed_precision:
         return 'fp32'
     if config.precision != 'auto':
@@ -103,6 +105,7 @@ def resolve_precision(config: StageConfig, device: torch.device) -> str:
 
 
 def saved_state(config: StageConfig, checkpoints: Checkpoints) -> dict | None:
+    """The state that the settings ask for, or None; ValueError where an earlier run would be overwritten."""
     if config.resume == 'auto':
         return checkpoints.load_newest()
     if config.resume:

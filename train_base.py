@@ -106,6 +106,7 @@ def build(stage: str, config: PlateConfig, ranks: Ranks) -> Trainer:
 
 
 def rates(config: PlateConfig, coarse: bool) -> dict[str, float]:
+    """Child of the network -> its learning rate."""
     return {part: rate for part, rate in learning_rates(config).items() if part != 'refiner' or not coarse}
 
 
@@ -158,6 +159,7 @@ def build_network(config: PlateConfig, coarse: bool, load: bool) -> MattingBase:
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
+    """The tensors of a file; FileNotFoundError where there is none."""
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: no such file')
     return read_state(Path(path))[0]
@@ -179,6 +181,7 @@ class PlateFrames(torch.utils.data.Dataset):
         self.dataset, self.seed = dataset, seed
 
     def set_epoch(self, epoch: int) -> None:
+        """Of the draws."""
         self.dataset.set_epoch(epoch)
 
     def __len__(self) -> int:

@@ -104,6 +104,7 @@ class StageConfig:
 
     @property
     def segmentation(self) -> bool:
+        """Whether there are segmentation passes."""
         return not self.finetune
 
 
@@ -121,6 +122,7 @@ RANGES = (
 
 
 def flag(name: str) -> str:
+    """seq_length_lr -> --seq-length-lr."""
     return '--' + name.replace('_', '-')
 
 

@@ -135,6 +135,7 @@ class ComposedPeople:
         self.pool, self.ahead = ThreadPoolExecutor(1), {}
 
     def take(self, count: int, step: int) -> list[tuple[Tensor, ...]]:
+        """The batch of a step; the next one is made meanwhile."""
         start = time.perf_counter()
         batch = (self.ahead.pop(step, None) or self.pool.submit(self.batch, step)).result()
         self.waited += time.perf_counter() - start
@@ -142,6 +143,7 @@ class ComposedPeople:
         return [batch]
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
+        """One batch, drawn from its number alone."""
         size = self.config.batch_size
         first = (step * self.ranks.world + self.ranks.rank) * size
         clips = [self.composer.clip(first + index) for index in range(size)]
@@ -149,10 +151,11 @@ class ComposedPeople:
         return place_in_slots([(clip.src, clip.pha, clip.msk) for clip in clips], self.config.max_inst, draws)
 
     def state_dict(self) -> dict:
+        """Nothing: the step says everything."""
         return {}
 
     def load_state_dict(self, state: dict) -> None:
-        pass
+        """Nothing: the step says everything."""
 
 
 class FixedPeople(Dataset):
@@ -162,7 +165,7 @@ class FixedPeople(Dataset):
         self.composer, self.count, self.slots = composer, count, slots
 
     def set_epoch(self, epoch: int) -> None:
-        pass
+        """They are always the same."""
 
     def __len__(self) -> int:
         return self.count
@@ -299,6 +302,7 @@ def cast(name: str, value):
 
 
 def describe(trainer: Trainer) -> str:
+    """One line for the log."""
     return (f'{trainer.network.describe()}, {trainer.ranks.world} x {trainer.ranks.device.type}, '
             f'{trainer.run.precision}')
 

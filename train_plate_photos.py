@@ -112,6 +112,7 @@ class ComposedFrames:
         self.pool, self.ahead = ThreadPoolExecutor(1), {}
 
     def take(self, count: int, step: int) -> list[tuple[Tensor, ...]]:
+        """The batch of a step; the next one is made meanwhile."""
         part, start = self.clock.part, time.perf_counter()
         batch = (self.ahead.pop((part, step), None) or self._compose(part, step)).result()
         self.waited += time.perf_counter() - start
@@ -124,10 +125,11 @@ class ComposedFrames:
         return self.pool.submit(self.composers[size].batch, step, frames)
 
     def state_dict(self) -> dict:
+        """Nothing: the step says everything."""
         return {}
 
     def load_state_dict(self, state: dict) -> None:
-        pass
+        """Nothing: the step says everything."""
 
 
 class PhasePass(PlatePass):
@@ -138,6 +140,7 @@ class PhasePass(PlatePass):
         self.network = network
 
     def due(self, step: int) -> bool:
+        """Whether the clock is in this phase."""
         return self.coarse != bool(self.stream.phases[self.stream.clock.part].scales)
 
     def losses(self, batch: tuple[Tensor, ...], turn: Turn) -> Terms:
@@ -162,7 +165,7 @@ class FixedFrames(Dataset):
         self.composer, self.frames = composer, frames
 
     def set_epoch(self, epoch: int) -> None:
-        pass
+        """They are always the same."""
 
     def __len__(self) -> int:
         return self.frames
@@ -172,6 +175,7 @@ class FixedFrames(Dataset):
 
 
 def build(config: PlatePhotoConfig) -> Trainer:
+    """Every part of a run, put together; a state found in its folder is loaded."""
     best = 'cuda' if torch.cuda.is_available() else 'cpu'
     device = torch.device(best if config.device == 'auto' else config.device)
     checkpoints = Checkpoints(Path(config.run_dir) / 'checkpoint', flag='--run-dir')

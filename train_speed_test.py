@@ -23,6 +23,7 @@ from training.loop import Trainer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input."""
     parser = ArgumentParser('train_speed_test.py', description='Time the iterations of a stage. Also takes every flag '
                             'of train.py.', allow_abbrev=False)
     parser.add_argument('--stage', type=int, default=1, choices=(1, 2, 3, 4))
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def timed(trainer: Trainer, steps: int) -> dict[str, float]:
+    """Seconds per iteration of some steps, and what the meter says."""
     trainer.network.train()
     trainer.meter.reset(trainer.waited())
     started = time.perf_counter()
@@ -73,6 +75,7 @@ def timed(trainer: Trainer, steps: int) -> dict[str, float]:
 
 
 def report(rates: dict[str, list[dict[str, float]]], world: int) -> None:
+    """Print the table: medians over the turns."""
     base = next(iter(rates))
     print(f'| precision | s per iteration | clips/s | frames/s | waiting for data | memory [MB] | against {base} |')
     print('| --- | --- | --- | --- | --- | --- | --- |')

@@ -72,6 +72,7 @@ def convert_in_turns(matters: Iterable[tuple[str, Matter]], folder: Path, size: 
 
 
 def step_of(matter: Matter, pixels: np.ndarray) -> Callable[[], None]:
+    """One step of a clip: frames in, predictions out."""
     def step() -> None:
         matter.step(pixels)
     return step

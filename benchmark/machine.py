@@ -21,6 +21,7 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
 
 
 def cpu_name() -> str:
+    """As the system calls it."""
     info = Path('/proc/cpuinfo')
     names = [line.partition(':')[2].strip() for line in info.read_text().splitlines() if line.startswith('model name')
              ] if info.is_file() else []

@@ -24,6 +24,7 @@ from .preview import write_preview
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The flags of inference.py."""
     parser = argparse.ArgumentParser(
         prog='inference.py', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Cut people out of videos and images, without a green screen.',

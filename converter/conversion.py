@@ -46,6 +46,7 @@ class ConversionReport:
                 f'(busy {min(share, 1):.0%} of the time)')
 
     def as_dict(self) -> dict:
+        """For JSON."""
         return asdict(self)
 
 

@@ -62,6 +62,7 @@ def _window(reader: Reader, moment: float) -> list[np.ndarray]:
 
 
 def tile(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, C) of 8 or 16 bits -> RGB of 8 bits, as wide as a tile."""
     if pixels.itemsize == 2:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.shape[2] == 1:
@@ -71,5 +72,6 @@ def tile(pixels: np.ndarray) -> np.ndarray:
 
 
 def label_strip(text: str) -> np.ndarray:
+    """A line of text as a picture."""
     label = np.full((LABEL_HEIGHT, TILE_WIDTH, 3), 32, np.uint8)
     return cv2.putText(label, text, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)

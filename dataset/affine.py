@@ -51,6 +51,7 @@ def motion(draws: random.Random, T: int, size: tuple[int, int], easing: Easing) 
 
 
 def shift(dx: float, dy: float) -> np.ndarray:
+    """A matrix that moves."""
     return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1.]])
 
 

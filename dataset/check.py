@@ -227,6 +227,7 @@ def describe(clips: list[Clip], moving: bool) -> str:
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 all well, 2 bad input or unusable data."""
     parser = argparse.ArgumentParser(description='Look at every data set before training; exits 2 when training could '
                                                  'not start.')
     parser.add_argument('--data-root', type=Path, help='folder of all sets; else MATTING_DATA or data_paths.yaml')

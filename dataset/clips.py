@@ -53,6 +53,7 @@ class PictureClip:
         return [frames[index] for index in indices]
 
     def read_one(self, index: int, size: int | None = None) -> Frame:
+        """One frame; UnreadableFrame where it is damaged or its parts differ in size."""
         pictures = []
         for folder, mode, name in zip(self.folders, self.modes, self.names[index]):
             picture = read_picture(folder / name, mode, size)

@@ -26,6 +26,7 @@ class SeededDataset(Dataset):
 
     @property
     def epoch(self) -> int:
+        """The draws of an item change with it."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:

@@ -12,10 +12,12 @@ Easing = Callable[[float], float]
 
 
 def linear(t: float) -> float:
+    """Progress as it is."""
     return t
 
 
 def step(t: float) -> float:
+    """A jump in the middle."""
     return float(t >= 0.5)
 
 
@@ -89,4 +91,5 @@ def progress(T: int, easing: Easing) -> list[float]:
 
 
 def lerp(a: float, b: float, t: float) -> float:
+    """Between `a` and `b`."""
     return a + (b - a) * t

@@ -40,6 +40,7 @@ class Damage:
         self.limit, self.paths = limit, {}
 
     def report(self, error: UnreadableFrame) -> None:
+        """Log a frame that cannot be read; RuntimeError when there are too many."""
         if error.path in self.paths:
             return
         self.paths[error.path] = error.reason
@@ -113,6 +114,7 @@ def list_videos(folder: Path) -> list[str]:
 
 
 def is_picture(name: str) -> bool:
+    """By suffix; hidden files are none."""
     return not name.startswith('.') and is_image_path(name)
 
 

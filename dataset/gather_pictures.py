@@ -80,6 +80,7 @@ def gather(rows: list[dict[str, str]], packages: Path, out: Path) -> None:
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('list', type=Path)
     parser.add_argument('packages', type=Path, help='folder of unpacked packages')

@@ -113,6 +113,7 @@ def make_all(jobs: dict[str, tuple[Path, Path]], out: Path, extension: str, num_
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('photos', type=Path)
     parser.add_argument('masks', type=Path)

@@ -45,6 +45,7 @@ def cut_out(fgr: np.ndarray, pha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shrink(image: np.ndarray, scale: float) -> np.ndarray:
+    """Sides times `scale` where that is below 1, areas averaged."""
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
 
@@ -154,6 +155,7 @@ def pack(args: argparse.Namespace, out: Path) -> list[str]:
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('mattes', type=Path, help='folder with fgr/ and pha/, as dataset.make_mattes writes it')
     parser.add_argument('backgrounds', type=Path)

@@ -173,11 +173,13 @@ def affine(angle: Tensor, scale: Tensor, shear: Tensor, shift: Tensor, H: int, W
 
 
 def add_noise(x: Tensor, draw: Draws, damage: PlateDamage) -> Tensor:
+    """Of a sensor."""
     deviation = draw.uniform(0, damage.noise_deviation, 1, 1, 1) * draw.chosen(damage.noise)
     return (x + draw.noise(*x.shape[1:]) * deviation).clamp(0, 1) if deviation.any() else x
 
 
 def compress(x: Tensor, draw: Draws, damage: PlateDamage) -> Tensor:
+    """As a JPEG of some quality."""
     chosen, quality = draw.chosen(damage.compressed).flatten(), draw.uniform(*QUALITY)
     at = chosen.nonzero().squeeze(1)
     if not len(at):

@@ -189,6 +189,7 @@ def _save_json(path: Path, content: dict) -> None:
 
 
 def main() -> None:
+    """Write a tree of every set."""
     parser = argparse.ArgumentParser(description='Write a small generated tree of every layout.')
     parser.add_argument('out', type=Path)
     parser.add_argument('--clips', type=int, default=2, help='clips, photos and backgrounds per set and split')

@@ -27,6 +27,7 @@ PORTS = range(1, 65536)
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The flags of the page."""
     parser = argparse.ArgumentParser(prog='demo/app.py', description=__doc__.splitlines()[0])
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (default: %(default)s)')
     parser.add_argument('--port', type=int, default=7860, help='default: %(default)s')

@@ -38,6 +38,7 @@ def write_contact_sheet(videos: dict[str, Path], path: Path) -> None:
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status of the demo."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--checkpoint', default='default', help='a name or a path; our own weights by default')
     parser.add_argument('--output', type=Path, default=ROOT / 'demo_output')

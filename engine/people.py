@@ -66,12 +66,15 @@ class PeopleMatter:
         return self.matter.notes
 
     def ratio_for(self, width: int, height: int) -> float:
+        """As of the matter of everybody."""
         return self.matter.ratio_for(width, height)
 
     def check_size(self, width: int, height: int) -> None:
+        """As of the matter of everybody."""
         self.matter.check_size(width, height)
 
     def internal_size(self, width: int, height: int) -> tuple[int, int]:
+        """As of the matter of everybody."""
         return self.matter.internal_size(width, height)
 
     def step(self, pixels: np.ndarray, masks: np.ndarray | None = None) -> tuple[Tensor, Tensor]:

@@ -42,6 +42,7 @@ def parse_ratio(text: str) -> float | None:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The flags."""
     parser = argparse.ArgumentParser(prog='benchmark', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--checkpoint', action='append', required=True, metavar='NAME-OR-PATH', help='may be repeated')

@@ -39,6 +39,7 @@ def draw_row(name: str, image: np.ndarray, fgr: np.ndarray, pha: np.ndarray, ref
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(prog='compare_videos', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add_network_flags(parser)

@@ -73,6 +73,7 @@ def clip_row(source: VideoReader, networks: list[Network], args: argparse.Namesp
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(prog='contact_sheet', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add_network_flags(parser)
@@ -90,6 +91,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def draw(args: argparse.Namespace) -> None:
+    """Look at every clip with every network, write the sheet and print the agreement."""
     names = names_of(args)
     if args.output.suffix not in ('.png', '.jpg'):
         raise ValueError(f'--output must end in .png or .jpg, got {args.output.name!r}')

@@ -67,6 +67,7 @@ def fit(image: np.ndarray, width: int) -> np.ndarray:
 
 
 def measure(args: argparse.Namespace) -> None:
+    """Look at every picture with every network, write what is asked for and print the means."""
     names = names_of(args)
     if args.every < 1 or args.size < 64 or args.width < 32:
         raise ValueError(f'--every must be at least 1, --size 64 and --width 32, got {args.every}, {args.size}, '
@@ -95,6 +96,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def write_csv(path: Path, names: list[str], rows: list[tuple[Path, list[float]]]) -> None:
+    """A row for each picture, a column for each network."""
     with open(path, 'w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(['picture', *names])
@@ -103,6 +105,7 @@ def write_csv(path: Path, names: list[str], rows: list[tuple[Path, list[float]]]
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(prog='empty_scenes', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add_network_flags(parser)

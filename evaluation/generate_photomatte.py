@@ -26,6 +26,7 @@ FRAMINGS = ('upper', 'full')
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rgba-dir', type=Path, help='photos with an alpha channel; or the two flags below')
     parser.add_argument('--pha-dir', type=Path, help='mattes, grey')

@@ -120,6 +120,7 @@ def place(files: dict[str, Frames], out: Path, copy: bool) -> dict[str, dict]:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--layout', choices=sorted(LAYOUTS), required=True)
     parser.add_argument('--source', type=Path, required=True)

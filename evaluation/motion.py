@@ -47,6 +47,7 @@ def draw_affine(rng: Random, angle: float = 10, move: float = .1, scale: tuple[f
 
 
 def shift(x: float, y: float) -> np.ndarray:
+    """A matrix that moves [px]."""
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.]])
 
 

@@ -72,6 +72,7 @@ def pictures(path: Path, limit: int | None) -> np.ndarray:
 
 
 def to_size(image: np.ndarray) -> np.ndarray:
+    """To the size of comparison, areas averaged."""
     scale = min(1, SIDE / max(image.shape[:2]))
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
@@ -90,6 +91,7 @@ def fifths(values: np.ndarray) -> tuple[float, float]:
 
 
 def mean(values: Sequence[float] | np.ndarray) -> float:
+    """NaN left out; NaN of nothing."""
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else float('nan')
@@ -129,6 +131,7 @@ def natural_scores(matter: Matter, folder: Path, every: int) -> tuple[list[float
 
 
 def measure(args: argparse.Namespace) -> None:
+    """Score every network on every clip and folder of photos."""
     names = names_of(args)
     check_apart({'--output': args.output, '--plot': args.plot},
                 {'--clips': args.clips, '--checkpoint': [*args.checkpoint, args.reference]})
@@ -199,6 +202,7 @@ def plot(scores: Sequence[ClipScore], path: Path) -> None:
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(prog='real_clips', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--checkpoint', action='append', required=True, metavar='NAME-OR-PATH', help='may be repeated')
@@ -218,6 +222,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def pixels_or_name(text: str) -> int | str:
+    """'512' -> 512, 'portrait' as it is."""
     return int(text) if text.isdecimal() else text
 
 

@@ -41,6 +41,7 @@ class Entry:
     runs: dict[str, Run]
 
     def summary(self) -> dict[str, dict[str, float]]:
+        """protocol -> metric -> headline number."""
         return summary(self.results)
 
     def fps(self) -> float:
@@ -48,6 +49,7 @@ class Entry:
         return statistics.median(run.fps for run in self.runs.values()) if self.runs else float('nan')
 
     def peak_mb(self) -> float:
+        """Largest of all clips, NaN without any."""
         peaks = [run.peak_mb for run in self.runs.values() if run.peak_mb is not None]
         return max(peaks, default=float('nan'))
 

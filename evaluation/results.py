@@ -25,6 +25,7 @@ def average(results: list[ClipResult], protocol: str, metric: str) -> float:
 
 
 def mean(values: list[float]) -> float:
+    """NaN left out; NaN of nothing."""
     values = [value for value in values if not math.isnan(value)]
     return float(np.mean(values)) if values else math.nan
 
@@ -70,6 +71,7 @@ def write_all(results: list[ClipResult], base: Path) -> list[Path]:
 
 
 def write_json(results: list[ClipResult], path: Path) -> None:
+    """Everything, with NaN as null."""
     clips = [{'set': result.set_name, 'clip': result.clip, 'frames': result.frames, 'values': result.values,
               'problems': result.problems, 'notes': result.notes} for result in results]
     path.write_text(json.dumps(without_nan({'summary': summary(results), 'clips': clips}), indent=1) + '\n')

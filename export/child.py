@@ -48,14 +48,17 @@ class Child:
 
     @property
     def runs(self) -> bool:
+        """Whether the process is alive."""
         return self._process.poll() is None
 
     def last_words(self) -> str:
+        """The last line that it printed."""
         self._log.seek(0)
         lines = self._log.read().decode(errors='replace').split('\n')
         return next((line.strip() for line in reversed(lines) if line.strip()), 'it printed nothing')
 
     def close(self) -> None:
+        """End the process."""
         self._close()
 
     def __enter__(self):
@@ -66,6 +69,7 @@ class Child:
 
 
 def stop(process: subprocess.Popen, log) -> None:
+    """End a process, its pipes and its log."""
     for pipe in (process.stdin, process.stdout):
         with suppress(BrokenPipeError):
             pipe.close()

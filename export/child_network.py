@@ -59,6 +59,7 @@ class ChildNetwork(ExportedNetwork):
                          float(facts['facts']['downsample_ratio']))
 
     def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        """See `ExportedNetwork`; the frame travels to the process and back."""
         names = self.interface.states_in
         states = rec or [np.zeros(self._shapes[name], np.float32) for name in names]
         feed = {name: picture.permute(0, 2, 3, 1).numpy() for name, picture in pictures.items()}

@@ -26,6 +26,7 @@ SampleFrames = Callable[[int], list[np.ndarray]]
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The flags of export.py."""
     parser = argparse.ArgumentParser(
         prog='export.py', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Write a network as a file for another runtime, and prove that it gives the same frames.',
@@ -67,6 +68,7 @@ def main(sample_frames: SampleFrames, argv: list[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace, sample_frames: SampleFrames) -> int:
+    """Write the file and prove it; exit status 0, or 1 where it gives other frames."""
     chosen = Format.load(args.format)
     check_output(args.output, args.overwrite, {'--checkpoint': args.checkpoint, '--verify-clip': args.verify_clip})
     shapes = args.shapes or chosen.module.SHAPES[0]
@@ -165,6 +167,7 @@ def check_output(output: Path, overwrite: bool, reads: Mapping[str, str | None] 
 # A file may come with a second one that holds its weights (OpenVINO: model.xml and model.bin).
 
 def companions(path: Path) -> list[Path]:
+    """The files that belong to an output."""
     return [path, path.with_suffix('.bin')] if path.suffix == '.xml' else [path]
 
 

@@ -45,11 +45,13 @@ class ImageFrame(nn.Module):
         self.eval()
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Pictures in 0 to 255, as CoreML's images are."""
         outputs, states = self.frame.network.interface.split(self.frame(*tensors))
         return *(picture * 255 for picture in outputs.values()), *states
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
+    """See `formats.Format`."""
     coremltools = require_coremltools()
     check_size(options)
     facts = onnx.facts(network, options)
@@ -67,6 +69,7 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
 
 
 def open(path: Path) -> ExportedNetwork:
+    """See `formats.Format`; anywhere but on a Mac by our own interpreter."""
     coremltools = require_coremltools()
     if ON_MAC:
         from .coreml_network import CoreMLNetwork

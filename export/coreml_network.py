@@ -31,6 +31,7 @@ class CoreMLNetwork(ExportedNetwork):
                          float(model.user_defined_metadata.get('downsample_ratio', 1)))
 
     def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        """See `ExportedNetwork`."""
         feed = {name: Image.fromarray(to_pixels(picture)) for name, picture in pictures.items()}
         feed |= zip(self.interface.states_in, rec or self._zeros, strict=True)
         answer = self._model.predict(feed)

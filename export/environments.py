@@ -58,33 +58,39 @@ def make(name: str) -> Path:
 
 
 def check_tensorflow() -> None:
+    """RuntimeError for a Python that it does not exist for."""
     if not (3, 10) <= sys.version_info[:2] <= (3, 12):
         raise RuntimeError('the pinned TensorFlow exists for Python 3.10 to 3.12, this is '
                            f'{sys.version_info[0]}.{sys.version_info[1]}: run the command with one of them')
 
 
 def make_tensorflow(target: Path) -> None:
+    """A virtual environment with the pinned packages."""
     run(sys.executable, '-m', 'venv', target)
     run(python_of(target), '-m', 'pip', 'install', '--disable-pip-version-check', '--quiet',
         '-r', RECIPES['tensorflow'])
 
 
 def check_tfjs() -> None:
+    """RuntimeError without Node.js."""
     if shutil.which('npm') is None or shutil.which('node') is None:
         raise RuntimeError('TensorFlow.js needs node and npm: install Node.js 18 or newer')
 
 
 def make_tfjs(building: Path) -> None:
+    """A folder with the locked packages."""
     for source in (RECIPES['tfjs'], RECIPES['tfjs'].with_name('package-lock.json')):
         shutil.copy(source, building)
     run(shutil.which('npm'), 'ci', '--no-audit', '--no-fund', folder=building)
 
 
 def python_of(target: Path) -> Path:
+    """The interpreter of a virtual environment."""
     return target / ('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
 
 
 def run(*command, folder: Path | None = None) -> None:
+    """A command; RuntimeError where it fails."""
     status = subprocess.run([str(part) for part in command], cwd=folder, check=False).returncode
     if status:
         raise RuntimeError(f'{" ".join(map(str, command))} failed with code {status}')

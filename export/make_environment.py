@@ -13,6 +13,7 @@ from .environments import PURPOSES, RECIPES, make
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 where it cannot be made."""
     parser = argparse.ArgumentParser(prog='python -m export.make_environment', description=__doc__.splitlines()[0],
                                      epilog='; '.join(f'{name}: {PURPOSES[name]}' for name in RECIPES))
     parser.add_argument('name', choices=list(RECIPES))
@@ -20,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def report(name: str) -> int:
+    """Make it and say where."""
     print(f'{make(name)}: ready')
     return 0
 

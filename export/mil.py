@@ -36,6 +36,7 @@ class MilNetwork(ExportedNetwork):
                          (image.width, image.height), float(model.user_defined_metadata.get('downsample_ratio', 1)))
 
     def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        """See `ExportedNetwork`."""
         names = self.interface.states_in
         rec = rec or [torch.zeros(tuple(self._function.inputs[name].shape)) for name in names]
         answer = self.evaluate({name: picture * 255 for name, picture in pictures.items()}
@@ -98,5 +99,6 @@ def resolve(given, values: dict):
 
 
 def torch_dtype(var) -> torch.dtype:
+    """Of a variable."""
     from coremltools.converters.mil.mil import types
     return torch.float16 if types.builtin_to_string(var.dtype) == 'fp16' else torch.float32

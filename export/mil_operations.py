@@ -14,6 +14,7 @@ DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'int32': torch.int32, 'b
 
 def conv(x: Tensor, weight: Tensor, strides, pad_type: str, dilations, groups: int, pad=(0, 0, 0, 0),
          bias: Tensor | None = None) -> Tensor:
+    """conv, padded by numbers, to the same size or not."""
     if pad_type == 'same':      # more at the end where it is odd
         reach = [(n - 1) * d + 1 for n, d in zip(weight.shape[2:], dilations, strict=True)]
         total = [max((-(-n // s) - 1) * s + k - n, 0) for n, s, k in zip(x.shape[2:], strides, reach, strict=True)]
@@ -26,6 +27,7 @@ def conv(x: Tensor, weight: Tensor, strides, pad_type: str, dilations, groups: i
 
 def avg_pool(x: Tensor, kernel_sizes, strides, pad_type: str, exclude_padding_from_average: bool, ceil_mode: bool,
              pad=(0, 0, 0, 0)) -> Tensor:
+    """avg_pool without padding."""
     if any(pad) or pad_type == 'same':
         raise ValueError('avg_pool is written for windows without padding')
     return F.avg_pool2d(x, tuple(kernel_sizes), tuple(strides), ceil_mode=ceil_mode,
@@ -33,6 +35,7 @@ def avg_pool(x: Tensor, kernel_sizes, strides, pad_type: str, exclude_padding_fr
 
 
 def max_pool(x: Tensor, kernel_sizes, strides, pad_type: str, ceil_mode: bool, pad=(0, 0, 0, 0)) -> Tensor:
+    """max_pool with padding in numbers."""
     top, bottom, left, right = pad
     if pad_type != 'custom' or ceil_mode:
         raise ValueError('max_pool is written for given padding, without ceil_mode')
@@ -51,12 +54,14 @@ def upsample_bilinear(x: Tensor, scale_factor_height: float, scale_factor_width:
 
 
 def resize_bilinear(x: Tensor, target_size_height: int, target_size_width: int, sampling_mode: str) -> Tensor:
+    """To a given size, pixels as areas."""
     if sampling_mode != 'UNALIGN_CORNERS':
         raise ValueError(f'resize_bilinear is written for UNALIGN_CORNERS, got {sampling_mode}')
     return F.interpolate(x, (target_size_height, target_size_width), mode='bilinear', align_corners=False)
 
 
 def pad(x: Tensor, pad, mode: str, constant_val: float = 0) -> Tensor:
+    """pad with a constant, by reflection or with the edge."""
     sides = [pad[i] for axis in reversed(range(len(pad) // 2)) for i in (2 * axis, 2 * axis + 1)]      # last axis first
     while mode == 'replicate' and sides[-2:] == [0, 0] and len(sides) > 4:
         sides = sides[:-2]
@@ -64,6 +69,7 @@ def pad(x: Tensor, pad, mode: str, constant_val: float = 0) -> Tensor:
 
 
 def slice_by_index(x: Tensor, begin, end, stride=None, begin_mask=None, end_mask=None, squeeze_mask=None) -> Tensor:
+    """slice_by_index with masks."""
     none = [False] * len(begin)
     spans = []
     for axis in range(len(begin)):
@@ -76,6 +82,7 @@ def slice_by_index(x: Tensor, begin, end, stride=None, begin_mask=None, end_mask
 
 
 def layer_norm(x: Tensor, axes, epsilon: float, gamma: Tensor | None = None, beta: Tensor | None = None) -> Tensor:
+    """Over given axes."""
     mean = x.mean(axes, keepdim=True)
     x = (x - mean) / torch.sqrt(((x - mean) ** 2).mean(axes, keepdim=True) + epsilon)
     x = x if gamma is None else x * gamma
@@ -84,28 +91,34 @@ def layer_norm(x: Tensor, axes, epsilon: float, gamma: Tensor | None = None, bet
 
 def batch_norm(x: Tensor, mean: Tensor, variance: Tensor, epsilon: float, gamma: Tensor | None = None,
                beta: Tensor | None = None) -> Tensor:
+    """By running statistics."""
     return F.batch_norm(x, mean, variance, gamma, beta, eps=epsilon)
 
 
 def matmul(x: Tensor, y: Tensor, transpose_x: bool = False, transpose_y: bool = False) -> Tensor:
+    """matmul, either side transposed or not."""
     return torch.matmul(x.mT if transpose_x else x, y.mT if transpose_y else y)
 
 
 def concat(values: list[Tensor], axis: int, interleave: bool = False) -> Tensor:
+    """concat along an axis."""
     if interleave:
         raise ValueError('concat is written without interleaving')
     return torch.cat(values, axis)
 
 
 def split(x: Tensor, axis: int, split_sizes=None, num_splits: int | None = None) -> tuple[Tensor, ...]:
+    """split into given or equal parts."""
     return x.split(list(split_sizes) if split_sizes is not None else x.shape[axis] // num_splits, axis)
 
 
 def gelu(x: Tensor, mode: str = 'EXACT') -> Tensor:
+    """gelu, exact or by tanh."""
     return F.gelu(x, approximate='none' if mode == 'EXACT' else 'tanh')
 
 
 def dequantize(quantized_data: Tensor, zero_point: Tensor, scale: Tensor, axis: int) -> Tensor:
+    """Integers to numbers, along an axis or all alike."""
     shape = [-1 if i == axis % quantized_data.dim() else 1 for i in range(quantized_data.dim())]
     zero_point, scale = (torch.as_tensor(t).reshape(-1) for t in (zero_point, scale))
     if scale.numel() == 1:

@@ -40,6 +40,7 @@ EXAMPLE_SIZE, EXAMPLE_RATIO = (160, 96), 0.5      # [px] traced; nothing of it s
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
+    """See `formats.Format`."""
     if options.precision == 'int8':
         with tempfile.TemporaryDirectory(prefix='export_onnx_') as folder:
             source = Path(folder) / 'float32.onnx'
@@ -55,6 +56,7 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
 
 
 def open(path: Path) -> ExportedNetwork:
+    """See `formats.Format`."""
     return OnnxNetwork(path, device='cpu')
 
 
@@ -98,10 +100,12 @@ def trace(network: MattingNetwork, path: Path, options: ExportOptions,
 
 
 def has_scans(network: MattingNetwork) -> bool:
+    """Whether the network has a selective scan."""
     return any(isinstance(module, SS2D) for module in network.modules())
 
 
 def dynamic_axes(interface: Interface) -> dict[str, dict[int, str]]:
+    """Input or output -> names of its axes that may change."""
     axes = {name: {0: 'batch', 2: 'height', 3: 'width'} for name in (*interface.inputs, *interface.outputs)}
     for before, after in zip(interface.states_in, interface.states_out):
         axes[before] = {axis: f'{before}_{axis}' for axis in range(4)}

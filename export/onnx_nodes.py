@@ -20,10 +20,12 @@ class ResizeByRatio(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, src: Tensor, ratio: Tensor) -> Tensor:
+        """(B, 3, H, W) by a ratio that is a tensor."""
         return F.interpolate(src, scale_factor=float(ratio), mode='bilinear', recompute_scale_factor=False)
 
     @staticmethod
     def symbolic(g, src, ratio):
+        """Resize of ONNX."""
         ones = g.op('Constant', value_t=torch.ones(2))
         scales = g.op('Concat', ones, ratio, ratio, axis_i=0)
         roi = g.op('Constant', value_t=torch.zeros(0))
@@ -37,12 +39,14 @@ class ScanRecurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, a: Tensor, b: Tensor, dim: int, reverse: bool) -> tuple[Tensor, Tensor]:
+        """The recurrence; nothing while it is exported."""
         if torch.onnx.is_in_onnx_export():      # what happens in here would be traced too, for nothing
             return torch.zeros_like(a), torch.zeros_like(b)
         return double(a, b, dim, reverse)
 
     @staticmethod
     def symbolic(g, a, b, dim, reverse):
+        """A node that holds the place of Scan."""
         # the exporter writes no Scan with its body, so a node of ours holds the place
         outputs = g.op(f'{DOMAIN}::Recurrence', a, b, dim_i=dim, reverse_i=int(reverse), outputs=2)
         kind = a.type() if a.type().sizes() is not None else a.type().with_sizes([None, None, None, None])

@@ -20,6 +20,7 @@ REASONS = {'int8': 'quantising IR needs nncf, which excludes our PyTorch: use on
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
+    """See `formats.Format`."""
     openvino = require_openvino()
     with tempfile.TemporaryDirectory(prefix='export_openvino_') as folder:
         source = Path(folder) / 'network.onnx'
@@ -36,4 +37,5 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
 
 
 def open(path: Path) -> ExportedNetwork:
+    """See `formats.Format`."""
     return OpenVINOFile(path, 'cpu')

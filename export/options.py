@@ -54,4 +54,5 @@ class ExportOptions:
 
     @property
     def static(self) -> bool:
+        """For frames of one size."""
         return self.shapes == 'static'

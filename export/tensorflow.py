@@ -18,8 +18,10 @@ REASONS = dict.fromkeys(('fp16', 'int8'), 'TensorFlow computes in fp32 on CPUs; 
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
+    """See `formats.Format`."""
     write_by_tensorflow(network, path, options, 'saved_model')
 
 
 def open(path: Path) -> ExportedNetwork:
+    """See `formats.Format`."""
     return ChildNetwork(path, start_tensorflow(), kind='saved_model')

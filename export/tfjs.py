@@ -21,6 +21,7 @@ REASONS = {'int8': 'its 8-bit weights share one scale in a tensor: alpha and col
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
+    """See `formats.Format`."""
     write_by_tensorflow(network, path, options, 'tfjs')
 
 

@@ -24,8 +24,10 @@ REASONS = {'int8': 'its convolutions in 8 bits moved alpha and colour by 0.01 on
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
+    """See `formats.Format`."""
     write_by_tensorflow(network, path, options, 'tflite')
 
 
 def open(path: Path) -> ExportedNetwork:
+    """See `formats.Format`."""
     return ChildNetwork(path, start_tensorflow(), kind='tflite')

@@ -21,6 +21,7 @@ REASONS = {'int8': 'quantisation is the business of the backend that lowers the 
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
+    """See `formats.Format`."""
     dtype = torch.float16 if options.precision == 'fp16' else torch.float32
     module = StaticFrame(network.to(dtype), options.ratio)
     with warnings.catch_warnings():
@@ -31,4 +32,5 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
 
 
 def open(path: Path) -> ExportedNetwork:
+    """See `formats.Format`."""
     return TorchExportNetwork(path)

@@ -21,6 +21,7 @@ REASONS = {'int8': 'PyTorch has no int8 kernels for every layer: use onnx'}
 
 
 def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
+    """See `formats.Format`."""
     if options.precision == 'fp16':
         network = network.half()
     with warnings.catch_warnings():
@@ -31,4 +32,5 @@ def write(network: MattingNetwork, path: Path, options: ExportOptions) -> None:
 
 
 def open(path: Path) -> ExportedNetwork:
+    """See `formats.Format`."""
     return TorchScriptNetwork(path, 'cpu')

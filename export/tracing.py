@@ -24,12 +24,14 @@ class FrameGRU(ConvGRU):
     """
 
     def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """One frame: (B, C, H, W) and its state."""
         if h.shape != x.shape:
             h = h.expand_as(x)
         h = self.step(x, h)
         return h, h
 
     def step(self, x: Tensor, h: Tensor) -> Tensor:
+        """One step of the GRU."""
         reset, update = self.ih(torch.cat([x, h], dim=1)).split(self.hh[0].out_channels, dim=1)
         candidate = self.hh(torch.cat([x, reset * h], dim=1))
         return (1 - update) * h + update * candidate

@@ -48,6 +48,7 @@ class Difference:
     spread: float        # largest minus smallest alpha of the reference: 0 would prove nothing
 
     def within(self, limit: Limit) -> bool:
+        """Whether it is as small as the limit wants."""
         return self.maximum <= limit.maximum and self.mean <= limit.mean
 
     def __str__(self) -> str:

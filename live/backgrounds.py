@@ -32,9 +32,11 @@ class BackgroundCycle:
 
     @property
     def name(self) -> str:
+        """Of the background in use."""
         return self.names[self.index]
 
     def next(self) -> None:
+        """Take the next one, the first after the last."""
         self.index = (self.index + 1) % len(self.names)
 
     def at(self, time: Fraction, size: tuple[int, int], src: np.ndarray, pha: np.ndarray | None) -> np.ndarray:

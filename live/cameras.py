@@ -138,6 +138,7 @@ class DeviceCamera:
             index += 1
 
     def close(self) -> None:
+        """Give the device back."""
         self._capture.release()
 
 
@@ -206,6 +207,7 @@ class ArrivalClock:
         self._start, self._last = time.perf_counter(), -1
 
     def now(self) -> int:
+        """Time of a frame by when it arrived."""
         self._last = max(int((time.perf_counter() - self._start) / TICK), self._last + 1)
         return self._last
 

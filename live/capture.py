@@ -33,6 +33,7 @@ class Capture:
         self._thread = threading.Thread(target=self._read, name='capture', daemon=True)
 
     def start(self) -> None:
+        """Begin to read, in a thread of its own."""
         self._thread.start()
 
     def _read(self) -> None:

@@ -23,6 +23,7 @@ from .window import Window
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The flags of inference_webcam.py."""
     parser = argparse.ArgumentParser(
         prog='inference_webcam.py', formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f'Cut people out of a live camera.\nKeys in the window: {KEYS}.',

@@ -53,6 +53,7 @@ class LiveReport:
                 f'{self.latency_ms_max:.0f} ms; {self.dropped} late frames of the camera dropped')
 
     def as_dict(self) -> dict:
+        """For JSON."""
         return asdict(self)
 
 

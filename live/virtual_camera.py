@@ -39,4 +39,5 @@ class VirtualCamera:
         self._camera.send(np.ascontiguousarray(picture))
 
     def close(self) -> None:
+        """Other programs see no camera any more."""
         self._camera.close()

@@ -69,6 +69,7 @@ class Window:
         return keys
 
     def close(self) -> None:
+        """Nothing is shown any more."""
         self._photo = None
         self._root.destroy()
 

@@ -62,18 +62,22 @@ class Frame:
 
 
 def mad(frame: Frame) -> float:
+    """Mean absolute difference, times 1e3."""
     return frame.absolute / frame.true_pha.size / 255 * 1e3
 
 
 def mse(frame: Frame) -> float:
+    """Mean squared difference, times 1e3."""
     return cv2.norm(frame.pred_pha, frame.true_pha, cv2.NORM_L2SQR) / frame.true_pha.size / 255 ** 2 * 1e3
 
 
 def sad(frame: Frame) -> float:
+    """Sum of absolute differences, divided by 1000."""
     return frame.absolute / 255 * 1e-3
 
 
 def iou(frame: Frame) -> float:
+    """Intersection over union of the alphas cut at one half."""
     union = np.count_nonzero((frame.pred_pha | frame.true_pha) > 127)                     # bit 7: 0.5 and up
     return float(np.count_nonzero((frame.pred_pha & frame.true_pha) > 127) / union) if union else 1.
 
@@ -133,6 +137,7 @@ def _magnitude(pha: np.ndarray, scale: float) -> np.ndarray:
 
 
 def connectivity(frame: Frame) -> float:
+    """CONN; see `reference.connectivity`."""
     pred, true = frame.pred_pha, frame.true_pha
     window = occupied(pred, true)
     if window is None:

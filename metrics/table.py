@@ -64,10 +64,12 @@ class Clip:
 
     @property
     def alphas(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Prediction, truth and mask."""
         return self.pred_pha, self.true_pha, self.mask
 
     @property
     def foregrounds(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Prediction, truth and where they are compared."""
         return self.pred_fgr, self.true_fgr, self.true_pha > 0
 
     @cached_property

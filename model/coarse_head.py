@@ -29,6 +29,7 @@ def add_coarse_head(network: MattingNetwork) -> MattingNetwork:
 
 
 def without_coarse_head(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights that a checkpoint for inference holds."""
     return {name: value for name, value in state.items() if not name.startswith(NAME + '.')}
 
 

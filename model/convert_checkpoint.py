@@ -17,6 +17,7 @@ from .weights import load_network, save_network
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 bad input."""
     parser = argparse.ArgumentParser(prog='convert_checkpoint', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='a .pth or .safetensors file, or a known name')

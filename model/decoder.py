@@ -69,6 +69,7 @@ class BottleneckBlock(nn.Module):
         self.gru = ConvGRU(channels // 2)
 
     def forward(self, x: Tensor, T: int, h: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(B*T, C, H, W) and its state -> the same, and the state after the last frame."""
         return self.gru.on_half(x, T, h)
 
 
@@ -83,6 +84,7 @@ class UpsamplingBlock(nn.Module):
         self.gru = ConvGRU(out_channels // 2)
 
     def forward(self, x: Tensor, f: Tensor, s: Tensor, T: int, h: Tensor | None) -> tuple[Tensor, Tensor]:
+        """To the size of `f` and of the small source, then half of the channels recur."""
         x = upsample_to(x, s)
         return self.gru.on_half(self.conv(torch.cat([x, f, s], dim=1)), T, h)
 
@@ -99,6 +101,7 @@ class OutputBlock(nn.Module):
             nn.BatchNorm2d(out_channels), nn.ReLU(True))
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        """To full size, with the source."""
         return self.conv(torch.cat([upsample_to(x, s), s], dim=1))
 
 

@@ -22,7 +22,9 @@ class DeepGuidedFilterRefiner(GuidedFilterRefiner):
             nn.Conv2d(hid_channels, 4, 1))
 
     def box(self, x: Tensor) -> Tensor:
+        """Mean over a window."""
         return torch.conv2d(x, self.box_filter.weight.float(), padding=1, groups=4)
 
     def gain(self, cov: Tensor, var: Tensor, hid: Tensor) -> Tensor:
+        """The slope of the linear model."""
         return self.conv(torch.cat([cov.to(hid.dtype), var.to(hid.dtype), hid], dim=1)).float()

@@ -88,6 +88,7 @@ class InvertedResidual(nn.Module):
         self._bn2 = batch_norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C_out, H/stride, W/stride)."""
         y = x
         if self.expands:
             y = F.relu6(self._bn0(self._expand_conv(y)))
@@ -97,6 +98,7 @@ class InvertedResidual(nn.Module):
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """As TensorFlow sets it."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 

@@ -95,9 +95,11 @@ class Variant:
 
     @property
     def spec(self) -> EncoderSpec:
+        """Of its encoder."""
         return ENCODERS[self.encoder]
 
     def build_decoder(self) -> nn.Module:
+        """For the widths of its encoder."""
         return self.decoder((*self.spec.channels[:3], self.aspp_channels), self.decoder_channels)
 
 

@@ -14,10 +14,12 @@ class FastGuidedFilterRefiner(GuidedFilterRefiner):
         self.eps = eps
 
     def box(self, x: Tensor) -> Tensor:
+        """Mean over a window."""
         # shifted sums are ten times faster on a CPU than average pooling
         x = F.pad(x, [1, 1, 1, 1])
         columns = x[:, :, :-2] + x[:, :, 1:-1] + x[:, :, 2:]
         return (columns[:, :, :, :-2] + columns[:, :, :, 1:-1] + columns[:, :, :, 2:]) / 9
 
     def gain(self, cov: Tensor, var: Tensor, hid: Tensor) -> Tensor:
+        """The slope of the linear model."""
         return cov / (var + self.eps)

@@ -34,10 +34,12 @@ class Interface:
 
     @property
     def states_in(self) -> tuple[str, ...]:
+        """Their names as inputs of files."""
         return tuple(f'{name}i' for name in self.states)
 
     @property
     def states_out(self) -> tuple[str, ...]:
+        """Their names as outputs of files."""
         return tuple(f'{name}o' for name in self.states)
 
     @property
@@ -52,6 +54,7 @@ class Interface:
 
     @property
     def names_out(self) -> tuple[str, ...]:
+        """Of everything that comes out of a file."""
         return (*self.outputs, *self.states_out)
 
     def first_states(self) -> list[None]:

@@ -44,6 +44,7 @@ class WaveletSource(nn.Module):
         self.conv_bn_relu = nn.Sequential(nn.Conv2d(12, 3, 1), nn.BatchNorm2d(3), nn.ReLU(True))
 
     def forward(self, src: Tensor) -> Tensor:
+        """(B*T, 3, H, W) -> mixed bands at half the size."""
         return self.conv_bn_relu(self.wt(src))
 
 
@@ -54,6 +55,7 @@ class FeatureUpsamplingBlock(UpsamplingBlock):
         super().__init__(in_channels, skip_channels, 0, out_channels)
 
     def forward(self, x: Tensor, f: Tensor, T: int, h: Tensor | None) -> tuple[Tensor, Tensor]:
+        """To the size of `f`, then half of the channels recur."""
         x = upsample_to(x, f)
         return self.gru.on_half(self.conv(torch.cat([x, f], dim=1)), T, h)
 

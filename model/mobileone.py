@@ -20,6 +20,8 @@ URL = 'https://docs-assets.developer.apple.com/ml-research/datasets/mobileone/mo
 
 @dataclass(frozen=True)
 class MobileOneSize:
+    """What differs between the published sizes."""
+
     widths: tuple[int, int, int, int, int]                     # channels of stages 0..4
     branches: int = 1                                          # parallel copies of each convolution
     gated_pairs: tuple[int, int, int, int] = (0, 0, 0, 0)      # how many last pairs of stages 1..4 have SE
@@ -43,6 +45,7 @@ class SqueezeExcite(nn.Module):
         self.expand = nn.Conv2d(channels // 16, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Channels gated by the means of all."""
         gate = F.relu(self.reduce(x.mean([2, 3], keepdim=True)))
         return x * self.expand(gate).sigmoid()
 
@@ -57,6 +60,7 @@ class ConvBN(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C_out, H/stride, W/stride)."""
         return self.bn(self.conv(x))
 
 
@@ -77,6 +81,7 @@ class MobileOneBlock(MergeableBlock):
         self.reparam_conv = None
 
     def forward(self, x: Tensor) -> Tensor:
+        """The sum of the branches, or the one convolution that they were merged to."""
         if self.reparam_conv is not None:
             out = self.reparam_conv(x)
         else:
@@ -90,6 +95,7 @@ class MobileOneBlock(MergeableBlock):
         return F.relu(self.se(out))
 
     def merge(self) -> None:
+        """See `MergeableBlock`."""
         like = self.rbr_conv[0].conv
         size = like.kernel_size[0]
         merged = [fold_batch_norm(branch.conv.weight, None, branch.bn) for branch in self.rbr_conv]

@@ -18,6 +18,7 @@ class MergeableBlock(nn.Module):
         self.merged = False
 
     def merge(self) -> None:
+        """Replace the branches by one convolution, in place."""
         raise NotImplementedError
 
     def merge_branches(self) -> None:

@@ -34,6 +34,8 @@ BRANCHES: dict[int, tuple[tuple[int, int], ...]] = {
 
 @dataclass(frozen=True)
 class UniRepLKNetSize:
+    """What differs between the published sizes."""
+
     depths: tuple[int, int, int, int]
     channels: int  # of stage 0, doubling with every stage
     file: str      # published ImageNet weights
@@ -66,6 +68,7 @@ class DilatedReparamBlock(MergeableBlock):
             self.add_module(f'dil_bn_k{k}_{dilation}', nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """The sum of the branches, or the one convolution that they were merged to."""
         if self.merged:
             return self.lk_origin(x)
         out, branch = x, x
@@ -77,6 +80,7 @@ class DilatedReparamBlock(MergeableBlock):
         return out
 
     def merge(self) -> None:
+        """See `MergeableBlock`."""
         size = self.lk_origin.kernel_size[0]
         weight, bias = fold_batch_norm(self.lk_origin.weight, None, self.origin_bn)
         for k, dilation in self.branches:
@@ -99,6 +103,7 @@ class SqueezeExcite(nn.Module):
         self.up = nn.Conv2d(channels // 4, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Channels gated by the means of all."""
         gate = F.relu(self.down(x.mean([2, 3], keepdim=True)))
         return x * self.up(gate).sigmoid()
 
@@ -112,6 +117,7 @@ class GlobalResponseNorm(nn.Module):
         self.beta: nn.Parameter | None = nn.Parameter(torch.zeros(1, 1, 1, channels))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, H, W, C)
+        """(B, H, W, C)."""
         # a sum of squares over an image leaves the range of half precision
         strength = torch.linalg.vector_norm(x, 2, [1, 2], True, dtype=torch.promote_types(x.dtype, torch.float32))
         gain = self.gamma * (strength / (strength.mean(-1, keepdim=True) + 1e-6)).to(x.dtype) + 1
@@ -122,11 +128,15 @@ class GlobalResponseNorm(nn.Module):
 
 
 class ToChannelsLast(nn.Module):
+    """(B, C, H, W) -> (B, H, W, C)."""
+
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(0, 2, 3, 1)
 
 
 class ToChannelsFirst(nn.Module):
+    """(B, H, W, C) -> (B, C, H, W)."""
+
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(0, 3, 1, 2)
 
@@ -153,12 +163,14 @@ class UniRepLKNetBlock(MergeableBlock):
                                      nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W)."""
         y = self.pwconv2(self.act(self.pwconv1(self.se(self.norm(self.dwconv(x))))))
         if self.gamma is not None:
             y = y * self.gamma.reshape(1, -1, 1, 1)
         return x + y
 
     def merge(self) -> None:
+        """See `MergeableBlock`."""
         if isinstance(self.dwconv, DilatedReparamBlock):
             self.dwconv.merge_branches()
             conv = self.dwconv.lk_origin

@@ -25,6 +25,8 @@ LINEAR_NAMES = ('in_proj.weight', 'out_proj.weight', 'fc1.weight', 'fc2.weight')
 
 @dataclass(frozen=True)
 class VSSMSize:
+    """What differs between the published sizes."""
+
     depths: tuple[int, int, int, int]
     channels: int    # of stage 0, doubling with every stage
     expand: float    # inner channels of the scan over the stage's
@@ -38,6 +40,8 @@ SIZES: dict[str, VSSMSize] = {
 
 
 class MLP(nn.Module):
+    """Each pixel alone."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.fc1 = nn.Linear(channels, 4 * channels)
@@ -58,6 +62,7 @@ class VSSBlock(nn.Module):
         self.mlp = MLP(channels)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W), best channels-last in memory
+        """(B, C, H, W), best channels-last in memory."""
         x = x.permute(0, 2, 3, 1)
         x = x + self.op(self.norm(x))
         x = x + self.mlp(self.norm2(x))
@@ -117,6 +122,7 @@ class VSSMEncoder(nn.Module):
         select_scan(self, path)
 
     def describe(self) -> str:
+        """Which scan runs."""
         op = self.layers[0].blocks[0].op
         device = op.in_proj.weight.device.type
         return f'scan: {resolve_scan_path(op.scan_path, device)} ({op.scan_path} on {device})'
@@ -145,6 +151,7 @@ class VSSMEncoder(nn.Module):
 
 
 def init_linear(module: nn.Module) -> None:
+    """As VMamba does."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

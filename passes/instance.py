@@ -99,6 +99,7 @@ class InstancePass(Pass):
                 for name, most in zip(('os4', 'os1'), WIDTHS)}
 
     def counted(self, batch: tuple[Tensor, ...]) -> tuple[int, int]:
+        """Clips and frames."""
         return len(batch[0]), batch[0].size(0) * batch[0].size(1)
 
 

@@ -44,6 +44,7 @@ class Preparation:
         return resize_height(*clips, share=self.height) if self.height else clips
 
     def laid_out(self, src: Tensor) -> Tensor:
+        """In the memory layout that the network wants."""
         return channels_last(src) if self.channels_last else src
 
 
@@ -70,6 +71,7 @@ class MattingPass(Pass):
         return self.loss(pred_fgr, pred_pha, fgr if self.stream.dataset.has_foreground else None, pha, bgr=bgr)
 
     def counted(self, batch: tuple[Tensor, ...]) -> tuple[int, int]:
+        """Clips and frames."""
         return len(batch[0]), batch[0].size(0) * batch[0].size(1)
 
 
@@ -86,6 +88,7 @@ class SegmentationPass(Pass):
         self.loss, self.prepare = loss, prepare
 
     def losses(self, batch: tuple[Tensor, Tensor], turn: Turn) -> Terms:
+        """Cross-entropy of the logits."""
         img, seg = batch
         if img.dim() == 4:
             img, seg = img.unsqueeze(1), seg.unsqueeze(1)
@@ -95,6 +98,7 @@ class SegmentationPass(Pass):
         return {'total': self.loss(logits, seg)}
 
     def logged(self, terms: Terms) -> Terms:
+        """Its only term, as the published training calls it."""
         return {f'{self.tag}_loss': terms['total']}
 
 

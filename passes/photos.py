@@ -65,6 +65,7 @@ class PhotoRun:
 
     @property
     def phase(self) -> Phase:
+        """That the clock says."""
         return self.phases[self.clock.part]
 
 
@@ -93,6 +94,7 @@ class Ahead:
         return [batch]
 
     def state_dict(self) -> dict:
+        """Nothing: phase and step say everything."""
         return {}
 
     def load_state_dict(self, state: dict) -> None:
@@ -107,6 +109,7 @@ class ClipPass(Pass):
         self.run = run
 
     def losses(self, batch: tuple[Tensor, Tensor, Tensor], turn: Turn) -> Terms:
+        """At stride 4 or at full size, after frames that only fill the memory."""
         src, fgr, pha = batch
         src, phase = channels_last(src), self.run.phase
         draws = item_draws(self.run.seed, 1, turn.step)
@@ -154,9 +157,11 @@ class ClipPass(Pass):
         return rec
 
     def counted(self, batch: tuple[Tensor, ...]) -> tuple[int, int]:
+        """Clips and frames."""
         return batch[0].size(0), batch[0].size(0) * batch[0].size(1)
 
     def logged(self, terms: Terms) -> Terms:
+        """Without the name of the pass."""
         return {f'train_{name}': term for name, term in terms.items()}
 
 
@@ -168,6 +173,7 @@ class NaturalPass(Pass):
         self.run = run
 
     def due(self, step: int) -> bool:
+        """In phases that have natural photos."""
         return self.run.phase.natural > 0
 
     def losses(self, batch: tuple[Tensor, Tensor, Tensor], turn: Turn) -> Terms:
@@ -188,6 +194,7 @@ class NaturalPass(Pass):
         return terms | {'total': terms['segmentation'] + terms['pha_l1']}
 
     def counted(self, batch: tuple[Tensor, ...]) -> tuple[int, int]:
+        """Frames."""
         return 0, batch[0].size(0)
 
 

@@ -79,6 +79,7 @@ class PlatePass(Pass):
         return {}
 
     def counted(self, batch: tuple[Tensor, ...]) -> tuple[int, int]:
+        """Frames."""
         return len(batch[0]), len(batch[0])
 
 

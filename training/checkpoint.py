@@ -43,16 +43,19 @@ class Checkpoints:
         return sorted(path for path in self.folder.glob('state-*.pt') if re.fullmatch(r'state-\d+\.pt', path.name))
 
     def save_weights(self, weights: Mapping[str, Tensor], epoch: int) -> None:
+        """Of an epoch, for inference."""
         self._write({name: value.detach().cpu().contiguous() for name, value in weights.items()},
                     self.folder / f'epoch-{epoch}.pth')
 
     def save_best(self, weights: Mapping[str, Tensor], numbers: Mapping[str, float]) -> None:
+        """Those with the lowest validation loss, and its numbers."""
         self._write({name: value.detach().cpu().contiguous() for name, value in weights.items()},
                     self.folder / 'best.pth')
         with whole_file(self.folder / 'best.json') as partial:
             partial.write_text(json.dumps(dict(numbers), indent=2) + '\n')
 
     def save_state(self, state: dict, step: int) -> None:
+        """A full state; the oldest ones go."""
         self._write(clone_to_cpu(state), self.folder / f'state-{step:09d}.pt')
         for path in self.states()[:-self.keep_states]:
             path.unlink()

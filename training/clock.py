@@ -45,6 +45,7 @@ class Epochs:
 
     @property
     def finished(self) -> bool:
+        """Whether the run is over."""
         return self.epoch >= self.end
 
     @property
@@ -66,6 +67,7 @@ class Epochs:
         self.lead.begin(self.epoch)
 
     def place(self) -> str:
+        """In words."""
         return f'epoch {self.epoch}'
 
     def bar(self) -> tuple[str, float, float, str]:
@@ -73,6 +75,7 @@ class Epochs:
         return self.place(), self.epoch_step, self.length, 'it'
 
     def state_dict(self) -> dict:
+        """Where it stands."""
         return {'epoch': self.epoch, 'epoch_step': self.epoch_step}
 
     def load_state_dict(self, state: dict) -> None:
@@ -103,10 +106,12 @@ class Steps:
 
     @property
     def finished(self) -> bool:
+        """Whether the run is over."""
         return self.done >= self.total and not self.pauses
 
     @property
     def pauses(self) -> bool:
+        """A state and a validation are due."""
         since = self.done - self.paused_at
         return since >= self.interval or since > 0 and self.done >= self.total
 
@@ -123,6 +128,7 @@ class Steps:
         self.paused_at = self.done
 
     def place(self) -> str:
+        """In words."""
         return f'iteration {self.done}'
 
     def bar(self) -> tuple[str, float, float, str]:
@@ -130,9 +136,11 @@ class Steps:
         return 'training', self.done, self.total, 'it'
 
     def state_dict(self) -> dict:
+        """Where it stands."""
         return {'done': self.done}
 
     def load_state_dict(self, state: dict) -> None:
+        """Go to where `state_dict` was taken."""
         self.done = self.paused_at = state['done']
 
 
@@ -174,10 +182,12 @@ class Budget:
 
     @property
     def finished(self) -> bool:
+        """Whether the run is over."""
         return self.progress == 1 and not self.pauses
 
     @property
     def pauses(self) -> bool:
+        """A state and a validation are due."""
         since = self.elapsed - self.paused_at
         return since > 60 * self.save_minutes or since > 0 and self.progress == 1
 
@@ -195,6 +205,7 @@ class Budget:
         self.paused_at = self.elapsed
 
     def place(self) -> str:
+        """In words."""
         return f'{self.elapsed / 60:.1f} min, phase {self.part}'
 
     def bar(self) -> tuple[str, float, float, str]:
@@ -202,8 +213,10 @@ class Budget:
         return f'phase {self.part}', round(self.elapsed / 60, 1), round(self.minutes, 1), 'min'
 
     def state_dict(self) -> dict:
+        """Where it stands."""
         return {'elapsed': self.elapsed, 'phase_steps': self.phase_steps}
 
     def load_state_dict(self, state: dict) -> None:
+        """Go to where `state_dict` was taken."""
         self.elapsed = self.paused_at = state['elapsed']
         self.phase_steps = state['phase_steps']

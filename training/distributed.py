@@ -25,6 +25,7 @@ class Ranks:
 
     @property
     def is_main(self) -> bool:
+        """The one that writes."""
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:
@@ -87,6 +88,7 @@ def start(device: str, address: str, port: str) -> Ranks:
 
 
 def stop() -> None:
+    """Leave the other processes."""
     if dist.is_initialized():
         dist.destroy_process_group()
 

@@ -52,9 +52,11 @@ class Ema:
             self.network.load_state_dict(own)
 
     def state_dict(self) -> dict[str, Tensor]:
+        """The averages."""
         return self.average
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Averages of a saved run; of a run without any, averaging begins now."""
         if self.decay and not state:            # averaging begins with this run
             state = dict(self._current())
         for name in self.average:

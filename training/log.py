@@ -42,6 +42,7 @@ class Log:
         self._board = SummaryWriter(str(folder), purge_step=step)
 
     def scalars(self, values: Mapping[str, float | Tensor], step: int, epoch: int) -> None:
+        """Numbers by name."""
         if not self.active:
             return
         for name, value in values.items():
@@ -87,10 +88,12 @@ class Log:
             self._bar = None
 
     def say(self, text: str) -> None:
+        """A line above the progress bar."""
         if self.active:
             tqdm.write(text)
 
     def close(self) -> None:
+        """Everything is on the disk."""
         self._end_bar()
         if self.active:
             self._board.close()
@@ -104,6 +107,7 @@ def read_scalars(path: str | Path) -> list[dict[str, str]]:
 
 
 def write_scalars(path: Path, rows: list[dict[str, str]]) -> None:
+    """Rows of a scalars.csv, complete or not at all."""
     with whole_file(path) as partial, open(partial, 'w', newline='') as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -118,9 +122,11 @@ class Meter:
         self.reset(0.)
 
     def reset(self, waited: float) -> None:
+        """Begin anew; `waited` [s] is the total time spent waiting for data."""
         self.started, self.waited, self.clips, self.frames = time.perf_counter(), waited, 0, 0
 
     def count(self, clips: int, frames: int) -> None:
+        """What has been trained on."""
         self.clips += clips
         self.frames += frames
 

@@ -165,11 +165,13 @@ class Trainer:
         return Turn(self.step, self.ranks.device, draws, partial(self.forward, self.module), partial(self.show, own))
 
     def forward(self, module: nn.Module, *inputs: Tensor, **arguments) -> list[Tensor]:
+        """A module under autocast; its heads as float32."""
         with autocast(self.ranks.device, self.run.precision):
             heads = module(*inputs, **arguments)
         return [head.float() for head in heads]
 
     def show(self, own: Pass, tag: str, **clips: Tensor) -> None:
+        """Keep clips for the log, where pictures of this pass are due."""
         if self.ranks.is_main and own.logs(self.step, self.run.pictures_every):
             self.pictures |= {f'{tag}_{name}': clip.detach() for name, clip in clips.items()}
 
@@ -216,6 +218,7 @@ class Trainer:
         self.save_state()
 
     def save_state(self) -> None:
+        """On the first rank."""
         if self.ranks.is_main:
             self.checkpoints.save_state(self.state_dict(), self.step)
 

@@ -159,10 +159,12 @@ class Updater:
                            '--precision fp32')
 
     def state_dict(self) -> dict:
+        """Optimizer, scaler, averages and what was skipped."""
         return {'optimizer': self.optimizer.state_dict(), 'scaler': self.scaler.state_dict(),
                 'ema': self.ema.state_dict(), 'skipped': self.skipped, 'skipped_in_a_row': self.skipped_in_a_row}
 
     def load_state_dict(self, state: dict) -> None:
+        """Go to where `state_dict` was taken; rates stay those of this run."""
         rates = [group['initial_lr'] for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state['optimizer'])
         for group, rate in zip(self.optimizer.param_groups, rates):   # a resumed run may be given other rates

@@ -91,9 +91,11 @@ class Stream:
         return [next(self) for _ in range(min(count, len(self)) if self.stops else count)]
 
     def state_dict(self) -> dict[str, int]:
+        """Where it stands."""
         return {'epoch': self.epoch, 'position': self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go to where `state_dict` was taken."""
         self.begin(state['epoch'], state['position'])
 
 

@@ -28,6 +28,7 @@ class PlainSyncBatchNorm2d(nn.BatchNorm2d):
 
     @torch.no_grad()
     def update_running(self, mean: Tensor, unbiased_var: Tensor) -> None:
+        """As `nn.BatchNorm2d` does."""
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(unbiased_var, self.momentum)

@@ -74,6 +74,7 @@ class MovingBackground(Background):
         self.restart()
 
     def restart(self) -> None:
+        """From its beginning."""
         self._restart(Fraction(0))
 
     def _restart(self, time: Fraction) -> None:

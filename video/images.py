@@ -98,6 +98,7 @@ class ImageSequenceReader:
 
     @property
     def info(self) -> StreamInfo:
+        """Of its first image."""
         return self._info
 
     def __len__(self) -> int:
@@ -180,6 +181,7 @@ class ImageFolderWriter:
         return self.whole.path / f'frame{index}{self.suffix}'
 
     def abort(self) -> None:
+        """Leave nothing behind."""
         self.whole.discard()
 
 
@@ -204,6 +206,7 @@ class ImageFileWriter:
         self.whole = WholeFile(self.path, overwrite)
 
     def write_frame(self, pixels: np.ndarray, pts: int = 0, duration: int | None = None) -> None:
+        """The only frame."""
         if self._written:
             raise ValueError(f'{self.path} is one image, but the input has more than one frame: '
                              'name a folder or a video instead')
@@ -211,6 +214,7 @@ class ImageFileWriter:
         self._written = True
 
     def close(self) -> None:
+        """The file appears."""
         self.finish()
         self.whole.commit()
 
@@ -224,4 +228,5 @@ class ImageFileWriter:
             raise ValueError(f'{self.path}: no frame to write')
 
     def abort(self) -> None:
+        """Leave nothing behind."""
         self.whole.discard()

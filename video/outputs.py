@@ -43,11 +43,13 @@ class Output:
 
     @property
     def is_folder(self) -> bool:
+        """Whether it is a folder of pictures."""
         return self.output_type == 'png_sequence' or not (is_container_path(self.path) or is_image_path(self.path)
                                                           or self.output_type == 'video' or self.path.suffix)
 
     @property
     def is_image(self) -> bool:
+        """Whether it is one picture."""
         return not self.is_folder and is_image_path(self.path)
 
     def open(self, info: StreamInfo, options: EncodingOptions, source: Path | None):
@@ -61,6 +63,7 @@ class Output:
                                options.encoder_options, audio, self.overwrite, options.live)
 
     def exists(self) -> bool:
+        """Whether something has its name."""
         return bool(existing_frames(self.path, '.png')) if self.is_folder else os.path.lexists(self.path)
 
     def is_complete(self, frame_count: int | None) -> bool:
@@ -166,9 +169,11 @@ class OutputSet:
 
     @property
     def notes(self) -> list[str]:
+        """Of all writers."""
         return [note for _, writer in self._writers for note in writer.notes]
 
     def write(self, rendered: dict[tuple[str, int], np.ndarray], pts: int, duration: int | None = None) -> None:
+        """A frame of every output."""
         for kind, writer in self._writers:
             writer.write_frame(rendered[kind, self._depth(writer)], pts, duration)
 
@@ -183,6 +188,7 @@ class OutputSet:
             raise
 
     def abort(self) -> None:
+        """Leave nothing behind."""
         for _, writer in self._writers:
             writer.abort()
 

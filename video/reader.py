@@ -59,6 +59,7 @@ class VideoReader:
 
     @property
     def info(self) -> StreamInfo:
+        """What a writer must know."""
         return self._info
 
     @property

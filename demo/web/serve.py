@@ -54,6 +54,7 @@ class Handler(SimpleHTTPRequestHandler):
     timeout = IDLE
 
     def send_head(self):
+        """Only files of the page, under the names of this server."""
         host = self.headers.get('Host', '')
         if host not in {f'{name}:{self.server.server_port}' for name in NAMES}:
             self.send_error(421, 'this server answers to ' + ' and '.join(NAMES))
@@ -76,21 +77,26 @@ class Handler(SimpleHTTPRequestHandler):
                    for name in SERVED)
 
     def end_headers(self):
+        """With those that WebAssembly threads need."""
         for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
     def log_request(self, code='-', size='-'):
-        pass            # errors are still printed
+        """Nothing: the page asks for many files."""
+        # errors are still printed
 
 
 class Server(ThreadingHTTPServer):
+    """A server that says nothing about connections that break off."""
+
     def handle_error(self, request, client_address):
         if not isinstance(sys.exception(), ConnectionError):       # a browser that goes away is no error
             super().handle_error(request, client_address)
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The flags of the server."""
     parser = argparse.ArgumentParser(prog='serve.py', description='Serve the browser demo on this machine.')
     parser.add_argument('--setup', action='store_true', help='fetch the runtime (onnxruntime-web) with npm, then leave')
     parser.add_argument('--port', type=int, default=8000, help='0 takes a free one (default: %(default)s)')
@@ -136,6 +142,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Exit status of the command."""
     args = build_parser().parse_args(argv)
     try:
         run(args)

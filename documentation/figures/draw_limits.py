@@ -34,6 +34,7 @@ def small_person(index: int) -> np.ndarray:
 
 
 def main() -> None:
+    """Draw the picture."""
     model = load_network(sys.argv[1])
     frames = [small_person(index) for index in range(FRAMES)]
     crop = np.s_[640:1080, 700:1420]

@@ -23,6 +23,7 @@ ROW = re.compile(r'\| `(?P<variant>\w+)` \| [\d.]+ / (?P<parameters>[\d.]+) \| [
 
 
 def box(ax: Axes, x: float, y: float, text: str, colour: str, width: float = 1.5, height: float = 0.55) -> None:
+    """A labelled part of the network."""
     ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, boxstyle='round,pad=0.02,'
                                 'rounding_size=0.08', facecolor=colour, edgecolor='#333333', linewidth=0.8))
     ax.text(x, y, text, ha='center', va='center', fontsize=8)
@@ -30,6 +31,7 @@ def box(ax: Axes, x: float, y: float, text: str, colour: str, width: float = 1.5
 
 def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = '#333333',
           bend: float = 0.) -> None:
+    """Between two parts."""
     ax.annotate('', end, start, arrowprops={'arrowstyle': '-|>', 'color': colour, 'linewidth': 0.9, 'shrinkA': 0,
                                             'shrinkB': 0, 'connectionstyle': f'arc3,rad={bend}'})
 
@@ -79,6 +81,7 @@ def draw_architecture(path: Path) -> None:
 
 
 def draw_speed_against_size(table: str, path: Path) -> None:
+    """One dot for each encoder of the table."""
     rows = [match.groupdict() for match in ROW.finditer(table)]
     if not rows:
         raise ValueError('model.md has no table of encoders: paste the output of documentation/measure_encoders.py')

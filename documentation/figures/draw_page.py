@@ -41,6 +41,7 @@ def photograph(url: str) -> bytes:
 
 
 def main() -> None:
+    """Draw the picture."""
     program = subprocess.Popen([sys.executable, str(ROOT / 'demo' / 'app.py'), '--port', str(PORT), '--checkpoint',
                                 sys.argv[1]], stdout=subprocess.PIPE, text=True)
     try:

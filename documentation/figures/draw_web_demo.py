@@ -48,6 +48,7 @@ def opened_page(query: str, width: int = 1280, height: int = 800, dark: bool = F
 
 
 def until(page, expression: str, seconds: float = 180) -> None:
+    """Wait for a condition in the page."""
     end = time.monotonic() + seconds
     while not page.evaluate(expression):
         if time.monotonic() > end or page.evaluate("!!document.querySelector('#status.bad')"):
@@ -56,6 +57,7 @@ def until(page, expression: str, seconds: float = 180) -> None:
 
 
 def main() -> None:
+    """Draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--output', type=Path, default=PICTURE)
     parser.add_argument('--width', type=int, default=1280)

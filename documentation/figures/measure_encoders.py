@@ -19,6 +19,7 @@ REFERENCE = 'mobilenetv3'
 
 
 def processor_ms(encoder: nn.Module, x: Tensor) -> float:
+    """Processor time of one call."""
     start = time.process_time()
     encoder(x)
     return 1000 * (time.process_time() - start)
@@ -32,11 +33,13 @@ def multiply_adds(encoder: nn.Module, x: Tensor) -> int:
 
 
 def millions(model: nn.Module) -> float:
+    """Of parameters."""
     return sum(p.numel() for p in model.parameters()) / 1e6
 
 
 @torch.no_grad()
 def main() -> None:
+    """Print the table."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--size', nargs=2, type=int, default=(288, 512), metavar=('H', 'W'))
     parser.add_argument('--rounds', type=int, default=5)

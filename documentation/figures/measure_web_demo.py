@@ -33,6 +33,7 @@ def write_clip(path: Path, size: tuple[int, int]) -> None:
 
 
 def main() -> int:
+    """Print the speed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--width', type=int, default=1280)
     parser.add_argument('--height', type=int, default=720)

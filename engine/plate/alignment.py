@@ -69,6 +69,7 @@ def find_corners(picture: np.ndarray) -> Corners:
 
 
 def to_grey(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) -> (H, W) uint8."""
     if picture.dtype == np.uint16:
         picture = (picture >> 8).astype(np.uint8)
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
@@ -153,6 +154,7 @@ def check_motion(matrix: np.ndarray, size: tuple[int, int]) -> str:
 
 
 def frame_corners(size: tuple[int, int]) -> np.ndarray:
+    """The four corners of a frame [px]."""
     W, H = size
     return np.array([[0, 0], [W - 1, 0], [W - 1, H - 1], [0, H - 1]], float)
 

@@ -68,6 +68,7 @@ class OnnxNetwork(ExportedNetwork):
         return feed
 
     def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        """See `ExportedNetwork`."""
         outputs, rec = self.interface.split(self._run(self.feed(pictures, rec, downsample_ratio)))
         return [torch.from_numpy(array.astype(np.float32, copy=False)) for array in outputs.values()] + rec
 

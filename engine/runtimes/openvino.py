@@ -154,6 +154,7 @@ class OpenVINOFile(ExportedNetwork):
         self._request = compiled.create_infer_request()
 
     def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        """See `ExportedNetwork`."""
         feed = {name: picture.numpy() for name, picture in pictures.items()}
         feed |= zip(self._shapes, rec or map(self._zero_state, self._shapes), strict=True)
         if 'downsample_ratio' in self._names:

@@ -38,6 +38,7 @@ class TorchExportNetwork(ExportedNetwork):
         self.module = program.module()
 
     def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        """See `ExportedNetwork`."""
         states = rec or [torch.zeros(shape, dtype=self._dtype) for shape in self._shapes]
         with torch.inference_mode():
             answer = self.module(*(picture.to(self._dtype) for picture in pictures.values()), *states)

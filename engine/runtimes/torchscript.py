@@ -35,6 +35,7 @@ class TorchScriptNetwork(ExportedNetwork):
         self._dtype = torch.float16 if half else next((p.dtype for p in module.parameters()), torch.float32)
 
     def run_frame(self, pictures: dict[str, Tensor], rec: list | None, downsample_ratio: float) -> list:
+        """See `ExportedNetwork`."""
         interface = self.interface
         ready = [picture.to(self._device, self._dtype) for picture in pictures.values()]
         ratio = [downsample_ratio] if interface.takes_ratio else []

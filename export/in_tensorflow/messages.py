@@ -13,6 +13,7 @@ import numpy as np
 
 
 def send(pipe: BinaryIO, head: dict, arrays: dict[str, np.ndarray]) -> None:
+    """A JSON head with its length in front, then the bytes of the arrays in order."""
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     described = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
     text = json.dumps(head | {'arrays': described}).encode()

@@ -15,10 +15,12 @@ class Value:
 
     @property
     def is_constant(self) -> bool:
+        """Known when the graph is written."""
         return isinstance(self.data, np.ndarray)
 
     @property
     def rank(self) -> int:
+        """Number of axes."""
         return len(self.data.shape)
 
     @property
@@ -28,9 +30,11 @@ class Value:
         return [shape[axis] for axis in TO_FIRST] if self.channels_last else shape
 
     def plain(self):
+        """The data in the order of ONNX."""
         return self._transposed(TO_FIRST) if self.channels_last else self.data
 
     def last(self):
+        """The data channels last."""
         return self.data if self.channels_last else self._transposed(TO_LAST)
 
     def numbers(self) -> list:
@@ -71,12 +75,14 @@ def elementwise(function):
 
 
 def in_onnx_order(function):
+    """Of tensors in the order of ONNX."""
     def operation(arguments, attributes, outputs):
         return [Value(function(*[None if value is None else value.plain() for value in arguments], **attributes))]
     return operation
 
 
 def conv(arguments, attributes, outputs):
+    """Conv, plain, depthwise or in groups."""
     x, weight = arguments[0].last(), arguments[1].plain()       # (out, in / groups, height, width)
     groups, strides = attributes.get('group', 1), list(attributes['strides'])
     dilations = list(attributes.get('dilations', (1, 1)))
@@ -108,6 +114,7 @@ def average_pool(arguments, attributes, outputs):
 
 
 def max_pool(arguments, attributes, outputs):
+    """MaxPool; what is padded never wins."""
     x, kernel, strides = arguments[0].last(), list(attributes['kernel_shape']), list(attributes['strides'])
     top, left, bottom, right = attributes.get('pads', (0, 0, 0, 0))
     if attributes.get('ceil_mode', 0):
@@ -150,17 +157,20 @@ def interpolate(x, axis: int, size: int, scale: float):
 
 
 def concat(arguments, attributes, outputs):
+    """Concat along an axis of ONNX."""
     data, last = same_layout(arguments)
     return [Value(tf.concat(data, Value(data[0], last).axis(attributes['axis'])), last)]
 
 
 def split(arguments, attributes, outputs):
+    """Split into parts of given or equal sizes."""
     x = arguments[0]
     sizes = arguments[1].numbers() if len(arguments) > 1 else outputs
     return [Value(part, x.channels_last) for part in tf.split(x.data, sizes, x.axis(attributes.get('axis', 0)))]
 
 
 def slice_(arguments, attributes, outputs):
+    """Slice with starts, ends and steps that are known."""
     x, starts, ends, *rest = arguments
     starts, ends = starts.numbers(), ends.numbers()
     axes = rest[0].numbers() if rest else range(len(starts))
@@ -174,6 +184,7 @@ def slice_(arguments, attributes, outputs):
 
 
 def pad(arguments, attributes, outputs):
+    """Pad with a constant, by reflection or with the edge."""
     x, sides = arguments[0], arguments[1].numbers()
     mode = attributes.get('mode', b'constant').decode()
     amounts = [[0, 0] for _ in range(x.rank)]
@@ -192,6 +203,7 @@ def pad(arguments, attributes, outputs):
 
 
 def reduce_by(function):
+    """Over axes of ONNX, which are kept or not."""
     def operation(arguments, attributes, outputs):
         x = arguments[0]
         axes = attributes.get('axes') or (arguments[1].numbers() if len(arguments) > 1 else range(x.rank))
@@ -203,10 +215,12 @@ def reduce_by(function):
 
 
 def global_average_pool(arguments, attributes, outputs):
+    """GlobalAveragePool."""
     return [Value(tf.reduce_mean(arguments[0].last(), [1, 2], keepdims=True), True)]
 
 
 def transpose(arguments, attributes, outputs):
+    """Transpose; the usual two only change the note on the layout."""
     x = arguments[0]
     order = tuple(attributes.get('perm', range(x.rank - 1, -1, -1)))
     if x.channels_last and order == TO_LAST:
@@ -217,17 +231,20 @@ def transpose(arguments, attributes, outputs):
 
 
 def reshape(arguments, attributes, outputs):
+    """Reshape; 0 keeps a side."""
     x, shape = arguments[0], arguments[1].numbers()
     shape = [x.shape[axis] if n == 0 and not attributes.get('allowzero', 0) else n for axis, n in enumerate(shape)]
     return [Value(tf.reshape(x.plain(), shape))]
 
 
 def flatten(arguments, attributes, outputs):
+    """Flatten to two axes."""
     x, axis = arguments[0], attributes.get('axis', 1)
     return [Value(tf.reshape(x.plain(), [int(np.prod(x.shape[:axis])), -1]))]
 
 
 def layer_normalization(arguments, attributes, outputs):
+    """LayerNormalization over the last axes."""
     x, scale, *bias = [value.plain() for value in arguments]
     axes = list(range(attributes.get('axis', -1) % len(x.shape), len(x.shape)))
     x = x - tf.reduce_mean(x, axes, keepdims=True)
@@ -237,6 +254,7 @@ def layer_normalization(arguments, attributes, outputs):
 
 
 def batch_normalization(arguments, attributes, outputs):
+    """BatchNormalization by its running statistics."""
     x = arguments[0].last()
     scale, bias, mean, variance = [value.plain() for value in arguments[1:]]
     gain = scale / np.sqrt(variance + attributes.get('epsilon', 1e-5))
@@ -244,26 +262,31 @@ def batch_normalization(arguments, attributes, outputs):
 
 
 def shape_of(arguments, attributes, outputs):
+    """Shape, as a constant."""
     return [Value(np.array(arguments[0].shape, np.int64))]
 
 
 def constant(arguments, attributes, outputs):
+    """Constant."""
     from onnx import numpy_helper
     return [Value(numpy_helper.to_array(attributes['value']))]
 
 
 def constant_of_shape(arguments, attributes, outputs):
+    """ConstantOfShape."""
     from onnx import numpy_helper
     fill = numpy_helper.to_array(attributes['value']) if 'value' in attributes else np.zeros(1, np.float32)
     return [Value(np.full(arguments[0].numbers(), fill[0]))]
 
 
 def cast(x, to: int):
+    """Cast to a type of ONNX."""
     from onnx import helper
     return tf.cast(x, tf.as_dtype(helper.tensor_dtype_to_np_dtype(to)))
 
 
 def hard_sigmoid(x, alpha: float = 0.2, beta: float = 0.5):
+    """HardSigmoid."""
     if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:       # a form that TFLite knows
         return tf.nn.relu6(x + 3.) * (1 / 6)
     return tf.clip_by_value(x * alpha + beta, 0., 1.)
@@ -277,6 +300,7 @@ def erf(x):
 
 
 def clip(x, low=None, high=None):
+    """Clip by one or both limits."""
     if low is not None and high is not None:
         return tf.clip_by_value(x, low, high)
     x = x if low is None else tf.maximum(x, low)
@@ -284,6 +308,7 @@ def clip(x, low=None, high=None):
 
 
 def clip_values(arguments, attributes, outputs):
+    """Clip, with limits as inputs."""
     return [Value(clip(arguments[0].data, *[None if v is None else v.data for v in arguments[1:]]),
                   arguments[0].channels_last)]
 

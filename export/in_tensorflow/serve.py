@@ -22,6 +22,7 @@ from write import convert  # noqa: E402
 
 
 def main() -> None:
+    """Answer requests until the pipe is closed."""
     opened = []
     while (request := receive(sys.stdin.buffer)) is not None:
         head, arrays = request

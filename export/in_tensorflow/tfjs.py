@@ -61,5 +61,6 @@ def take_weights(graph: graph_pb2.GraphDef, precision: str) -> tuple[list[dict],
 
 
 def describe(tensor: tf.Tensor, name: str) -> dict:
+    """Name, type and shape of a tensor, as TF.js wants them."""
     return {'name': f'{name}:0', 'dtype': 'DT_FLOAT',
             'tensorShape': {'dim': [{'size': str(n)} for n in tensor.shape]}}

@@ -33,6 +33,7 @@ def convert(onnx: str, output: str, kind: str, precision: str) -> dict:
 
 
 def write_saved_model(function, output: str, facts: dict[str, str]) -> None:
+    """The function as the only signature, facts beside it."""
     module = tf.Module()
     module.function = function      # a SavedModel keeps what its module holds
     tf.saved_model.save(module, output, signatures={'serving_default': function})
@@ -54,6 +55,7 @@ def write_tflite(function, output: str, facts: dict[str, str], precision: str) -
 
 
 def add_facts(content: bytes, facts: dict[str, str]) -> bytes:
+    """Facts as metadata inside the file."""
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(json.dumps(facts).encode(), np.uint8)

@@ -18,6 +18,7 @@ class InstanceASPP(nn.Module):
         self.conv2, self.bn2 = nn.Conv2d(5 * branch, channels, 1, bias=False), nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H/32, W/32), the same
+        """(B, C, H, W) -> the same size."""
         views = [torch.relu(self.aspp1_bn(self.aspp1(x))), torch.relu(self.aspp2_bn(self.aspp2(x))),
                  torch.relu(self.aspp3_bn(self.aspp3(x))), torch.relu(self.aspp4_bn(self.aspp4(x)))]
         mean = torch.relu(self.aspp5_bn(self.aspp5(x.mean((2, 3), keepdim=True))))

@@ -47,6 +47,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, x_position: Tensor, memory: Tensor, memory_position: Tensor,
                 closed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Tokens x look at `memory`; also their shares. `closed` is True where they must not look."""
         update, share = self.multihead_attn(x + x_position, memory + memory_position, memory, closed)
         return self.norm(x + update), share
 
@@ -59,6 +60,7 @@ class SelfAttention(nn.Module):
         self.self_attn, self.norm = Attention(channels), nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, position: Tensor, closed: Tensor | None = None) -> Tensor:
+        """Tokens look at each other."""
         return self.norm(x + self.self_attn(x + position, x + position, x, closed)[0])
 
 
@@ -71,6 +73,7 @@ class FeedForward(nn.Module):
         self.dropout, self.norm = nn.Dropout(dropout), nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Each token alone."""
         update = self.linear2(self.dropout(torch.relu(self.linear1(x))))
         return self.norm(x + self.dropout(update))
 
@@ -83,4 +86,5 @@ class Projection(nn.Module):
         self.layers = nn.ModuleList([nn.Linear(in_channels, out_channels)])
 
     def forward(self, x: Tensor) -> Tensor:
+        """Each token alone."""
         return self.layers[0](x)

@@ -38,6 +38,7 @@ def natural(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def convolution_weight(name: str, tensor: Tensor) -> Tensor:
+    """A weight of the sparse library as a convolution has it."""
     if tensor.dim() != 4 or not name.startswith(SPARSE):
         return tensor
     if tensor.shape[1:3] == (1, 1):

@@ -26,11 +26,13 @@ class UpBlock(nn.Module):
         nn.init.zeros_(self.bn2.weight)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C_out, 2H, 2W) where it doubles
+        """(B, C, H, W) -> (B, C_out, 2H, 2W) where it doubles."""
         skip = x if self.upsample is None else self.upsample(x)
         x = F.leaky_relu(self.bn1(self.conv1(x)), SLOPE)
         return F.leaky_relu(self.bn2(self.conv2(x)) + skip, SLOPE)
 
 
 def up_layer(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
+    """Blocks of which the first doubles the size."""
     return nn.Sequential(UpBlock(in_channels, out_channels, True),
                          *(UpBlock(out_channels, out_channels, False) for _ in range(blocks - 1)))

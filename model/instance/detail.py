@@ -35,6 +35,7 @@ class Box:
 
     @property
     def area(self) -> int:
+        """[px]."""
         return (self.bottom - self.top) * (self.right - self.left)
 
 
@@ -183,11 +184,13 @@ class DetailLayers(nn.Module):
 
 
 def smooth(in_channels: int, out_channels: int) -> MaskedSequential:
+    """A 1x1 convolution of active sites."""
     return MaskedSequential(MaskedConv2d(in_channels, out_channels, 1, bias=True), nn.ReLU(),
                             ActiveBatchNorm2d(out_channels))
 
 
 def head(in_channels: int, channels: int) -> MaskedSequential:
+    """From features of active sites to one logit."""
     return MaskedSequential(MaskedConv2d(in_channels, channels, 3), ActiveBatchNorm2d(channels), nn.LeakyReLU(SLOPE),
                             MaskedConv2d(channels, 1, 3, bias=True))
 

@@ -7,6 +7,7 @@ from .spectral import spectral
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+    """With spectral normalisation."""
     return spectral(nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False))
 
 
@@ -25,17 +26,20 @@ class BasicBlock(nn.Module):
                 nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C_out, H/stride, W/stride)
+        """(B, C, H, W) -> (B, C_out, H/stride, W/stride)."""
         skip = x if self.downsample is None else self.downsample(x)
         x = torch.relu(self.bn1(self.conv1(x)))
         return torch.relu(self.bn2(self.conv2(x)) + skip)
 
 
 def residual_layer(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:
+    """Blocks of which the first takes the stride."""
     return nn.Sequential(BasicBlock(in_channels, out_channels, stride),
                          *(BasicBlock(out_channels, out_channels) for _ in range(blocks - 1)))
 
 
 def shortcut_branch(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Two convolutions, each followed by a batch norm."""
     return nn.Sequential(conv3x3(in_channels, out_channels), nn.ReLU(), nn.BatchNorm2d(out_channels),
                          conv3x3(out_channels, out_channels), nn.ReLU(), nn.BatchNorm2d(out_channels))
 

@@ -22,6 +22,7 @@ class MaskedConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
 
     def forward(self, x: Tensor, active: Tensor) -> Tensor:  # (K, C, H, W), (K, 1, H, W)
+        """(K, C, H, W) and active sites (K, 1, H, W)."""
         return super().forward(x) * active
 
 
@@ -32,6 +33,7 @@ class InverseConv2d(nn.ConvTranspose2d):
         super().__init__(in_channels, out_channels, 3, 2, 1, output_padding=1, bias=False)
 
     def forward(self, x: Tensor, active: Tensor) -> Tensor:  # (K, C, H, W), (K, 1, 2H, 2W)
+        """(K, C, H, W) and active sites (K, 1, 2H, 2W) of the output."""
         return super().forward(x) * active
 
 
@@ -44,6 +46,7 @@ class ActiveBatchNorm2d(nn.BatchNorm2d):
     synchronised = False
 
     def forward(self, x: Tensor, active: Tensor) -> Tensor:
+        """Normalise active sites; the others stay zero."""
         if self.training:
             mean, var = self.statistics(x.float(), active)
         else:
@@ -53,6 +56,7 @@ class ActiveBatchNorm2d(nn.BatchNorm2d):
         return ((x * scale[:, None, None] + shift[:, None, None]) * active).to(x.dtype)
 
     def statistics(self, x: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance over active sites; the running ones follow."""
         count = self.total(active.sum().reshape(1)).clamp(min=1)
         mean = self.total(x.sum((0, 2, 3))) / count                 # x is zero elsewhere
         centred = (x - mean[:, None, None]) * active
@@ -64,6 +68,7 @@ class ActiveBatchNorm2d(nn.BatchNorm2d):
         return mean, var
 
     def total(self, x: Tensor) -> Tensor:
+        """Over all ranks, where it is synchronised."""
         if not self.synchronised:
             return x
         from torch.distributed.nn.functional import all_reduce
@@ -74,6 +79,7 @@ class MaskedSequential(nn.Sequential):
     """Layers in a row; those that need to know the active sites are told."""
 
     def forward(self, x: Tensor, active: Tensor) -> Tensor:
+        """Each layer with the active sites it needs."""
         for layer in self:
             x = layer(x, active) if isinstance(layer, MaskedConv2d | InverseConv2d | ActiveBatchNorm2d) else layer(x)
         return x

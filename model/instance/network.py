@@ -73,9 +73,11 @@ class InstanceMattingNetwork(nn.Module):
 
     @property
     def slots(self) -> int:
+        """People it can tell apart."""
         return self.form.slots
 
     def describe(self) -> str:
+        """One line for logs."""
         count = sum(p.numel() for p in self.parameters()) / 1e6
         return f'instance network ({"video" if self.form.video else "image"}), {count:.1f} M parameters'
 
@@ -123,5 +125,6 @@ class InstanceMattingNetwork(nn.Module):
 
     @staticmethod
     def normalise(src: Tensor) -> Tensor:
+        """By ImageNet's statistics."""
         mean, std = (torch.tensor(x, device=src.device, dtype=src.dtype).view(3, 1, 1) for x in (MEAN, STD))
         return (src - mean) / std

@@ -36,6 +36,7 @@ class SpectralWeight(nn.Module):
 
     @torch.no_grad()
     def power_iteration(self) -> None:
+        """One step towards the largest singular value."""
         matrix = self.weight_bar.flatten(1)
         self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0, eps=1e-12))
         self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=1e-12))
@@ -59,6 +60,7 @@ class SpectralConv2d(nn.Module):
         self.stride, self.padding = conv.stride, conv.padding
 
     def forward(self, x: Tensor) -> Tensor:
+        """By the normalised weight."""
         weight = self.module()
         if self.transposed:
             return F.conv_transpose2d(x, weight, None, self.stride, self.padding)
