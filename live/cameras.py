@@ -137,6 +137,13 @@ class DeviceCamera:
             yield Frame(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), index, clock.now())
             index += 1
 
+    def lock_exposure(self, locked: bool) -> bool:
+        """Keep exposure and white balance as they are; says whether the driver does. V4L2 counts 1 as manual and 3 as
+        automatic exposure, others 0.25 and 0.75."""
+        values = ((1, 0.25), (3, 0.75))[not locked]
+        exposure = any(self._capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, value) for value in values)
+        return self._capture.set(cv2.CAP_PROP_AUTO_WB, 0 if locked else 1) and exposure
+
     def close(self) -> None:
         """Give the device back."""
         self._capture.release()

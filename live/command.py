@@ -8,7 +8,8 @@ from cli.command import run_command
 from cli.json_file import check_json, write_json
 from engine.flags import add_network_flags, add_size_flags, matter_settings, open_from_flags, parse_resize
 from engine.matter import Matter
-from files import check_apart
+from engine.plate import PlateCue
+from files import check_apart, is_image_path
 from video.background import FITS, LOOPS
 from video.formats import CODECS, DEFAULT_CRF
 from video.outputs import EncodingOptions, plan_outputs, read_files, resized
@@ -16,8 +17,9 @@ from video.outputs import EncodingOptions, plan_outputs, read_files, resized
 from .backgrounds import BUILT_IN, BackgroundCycle
 from .cameras import EXPECTED, open_camera
 from .capture import Capture
+from .plate_taker import PlateTaker
 from .recording import Recording
-from .session import KEYS, LiveSession
+from .session import KEYS, PLATE_KEYS, LiveSession
 from .virtual_camera import VirtualCamera
 from .window import Window
 
@@ -26,7 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The flags of inference_webcam.py."""
     parser = argparse.ArgumentParser(
         prog='inference_webcam.py', formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=f'Cut people out of a live camera.\nKeys in the window: {KEYS}.',
+        description=f'Cut people out of a live camera.\nKeys in the window: {KEYS}.\n'
+                    f'With --background-plate: {PLATE_KEYS}.',
         epilog='examples:\n'
                '  python inference_webcam.py --background beach.jpg --background blur\n'
                '  python inference_webcam.py --virtual-camera --background office.mp4    for video calls\n'
@@ -39,6 +42,9 @@ def build_parser() -> argparse.ArgumentParser:
     camera.add_argument('--fourcc', metavar='MJPG', help='ask the camera for this pixel format')
     camera.add_argument('--loop', action='store_true', help='play a file again and again')
     add_network_flags(parser, live=True)
+    parser.add_argument('--background-plate', nargs='?', const='background_plate.png', metavar='PICTURE',
+                        help='a picture of the empty scene: everything that is not on it is foreground. Key b takes a '
+                             'new one, after a countdown, into this file (default: %(const)s)')
     add_size_flags(parser, preset='portrait')        # a steady pace
     look = parser.add_argument_group('composition')
     look.add_argument('--background', action='append', default=[], metavar='WHAT',
@@ -83,7 +89,11 @@ def run(args: argparse.Namespace) -> int:
     check_json('--report', args.report, args.overwrite)
     reads = {'--background': [file for text in args.background for file in read_files(text)],
              '--checkpoint': args.checkpoint}
-    check_apart({'--output': args.output, '--report': args.report}, {'camera': args.camera, **reads})
+    if args.background_plate and not is_image_path(args.background_plate):
+        raise ValueError(f'--background-plate must be the name of an image such as room.png here, got '
+                         f'{args.background_plate}')
+    check_apart({'--output': args.output, '--background-plate': args.background_plate,
+                 '--report': args.report}, {'camera': args.camera, **reads})
     outputs = plan_outputs({'composition': args.output}, Path(args.camera), 'auto', args.codec, bool(args.background),
                            args.overwrite) if args.output else []
     capture = Capture(open_camera(args.camera, tuple(args.size) if args.size else None, args.fps, args.fourcc,
@@ -91,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     parts, recording = [capture], None
     try:
         matter = Matter(open_from_flags(args), **settings)
+        plates = plates_for(args, matter, capture)
         info = resized(capture.camera.info, input_resize)
         size = info.width, info.height
         matter.check_size(*size)
@@ -99,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
             parts, VirtualCamera(size, info.frame_rate, args.virtual_camera or None))
         recording = Recording(outputs, info, EncodingOptions(args.codec, args.crf, live=True)) if outputs else None
         session = LiveSession(capture, matter, backgrounds, recording, window, virtual_camera, input_resize,
-                              not args.no_overlay, args.mirror, args.max_frames, args.duration)
+                              not args.no_overlay, args.mirror, args.max_frames, args.duration, plates)
         session.warm_up()
     except BaseException:
         if recording is not None:
@@ -122,6 +133,27 @@ def run(args: argparse.Namespace) -> int:
         print(f'error: {report.error}', file=sys.stderr)
         return 1
     return 0
+
+
+def plates_for(args: argparse.Namespace, matter: Matter, capture: Capture) -> PlateTaker | None:
+    """For a network that takes a plate, what takes one; a plate that was kept is in use at once.
+
+    Raises:
+        ValueError: a plate for another network; or none, and no window to take one in.
+    """
+    if 'bgr' not in matter.interface.inputs:
+        if args.background_plate:
+            raise ValueError(f'--background-plate is for networks that take one, {args.checkpoint} does not: leave the '
+                             'plate or the checkpoint out')
+        return None
+    path = Path(args.background_plate) if args.background_plate else None
+    plates = PlateTaker(path, getattr(capture.camera, 'lock_exposure', lambda locked: False))
+    plate = plates.load()
+    if plate is None and args.no_window:
+        raise ValueError('without a window no background plate can be taken: give --background-plate an image that is '
+                         'there')
+    matter.plate = None if plate is None else PlateCue(plate)
+    return plates
 
 
 def keep(parts: list, part):

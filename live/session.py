@@ -13,6 +13,8 @@ import torch
 
 from cli.command import EXPECTED_ERRORS, one_line
 from engine.matter import Matter
+from engine.plate import PlateCue
+from engine.plate.cue import as_type
 from video.images import resize_pixels
 from video.render import Renderer
 
@@ -21,6 +23,7 @@ from .cameras import CameraError
 from .capture import Capture, Captured
 from .meter import Meter
 from .overlay import draw_overlay
+from .plate_taker import PlateTaker
 from .recording import Recording
 from .virtual_camera import VirtualCamera
 from .window import Window
@@ -29,6 +32,7 @@ SILENCE = 5.0      # [s] without a frame: the camera is gone, even where its dri
 PATIENCE = 0.02    # [s] how soon keys are noticed while no frame comes
 WARM_UP = 2        # calls of the network before the camera starts: the first ones are slow everywhere
 KEYS = 'b background, a alpha, r reset, o overlay, q quit'
+PLATE_KEYS = f'b takes the plate, n{KEYS[1:]}'      # of a network with a background plate
 
 
 @dataclass
@@ -69,13 +73,15 @@ class LiveSession:
         overlay: show numbers in the window at first.
         mirror: show the window, and nothing else, like a mirror.
         max_frames, duration: end after so many shown frames, or seconds.
+        plates: for a network with a background plate; until there is one, the camera's picture is shown.
     """
 
     def __init__(self, capture: Capture, matter: Matter, backgrounds: BackgroundCycle,
                  recording: Recording | None = None, window: Window | None = None,
                  virtual_camera: VirtualCamera | None = None, input_resize: tuple[int, int] | None = None,
                  overlay: bool = True, mirror: bool = False, max_frames: int | None = None,
-                 duration: float | None = None):
+                 duration: float | None = None, plates: PlateTaker | None = None):
+        self.plates = plates
         self.capture, self.matter, self.backgrounds = capture, matter, backgrounds
         self.recording, self.window, self.virtual_camera = recording, window, virtual_camera
         self.input_resize, self.overlay, self.mirror = input_resize, overlay, mirror
@@ -91,8 +97,12 @@ class LiveSession:
             ValueError: a ratio or network that does not suit the camera's size.
         """
         black = resize_pixels(np.zeros((self.info.height, self.info.width, 3), np.uint8), self.input_resize)
+        plate = self.matter.plate
+        if self.plates is not None and plate is None:
+            self.matter.plate = PlateCue(black)
         for _ in range(WARM_UP):
             self._render(black, Fraction(0))
+        self.matter.plate = plate
         self.matter.reset()
 
     def run(self) -> LiveReport:
@@ -120,6 +130,7 @@ class LiveSession:
         for name, value in self.meter.summary().items():
             setattr(report, name, value)
         report.dropped = self.capture.dropped
+        report.notes += self.matter.notes
         return report
 
     def _finish_recording(self, report: LiveReport) -> None:
@@ -158,18 +169,40 @@ class LiveSession:
         frame = captured.frame
         self._first_pts = frame.pts if self._first_pts is None else self._first_pts
         elapsed = (frame.pts - self._first_pts) * self.info.time_base
-        rendered = self._render(resize_pixels(frame.pixels, self.input_resize), elapsed)
-        picture = rendered['alpha' if self.show_alpha else 'composition', 8]
-        if self.show_alpha:
+        pixels = resize_pixels(frame.pixels, self.input_resize)
+        if self.plates is not None and (taken := self.plates.offer(pixels)) is not None:
+            self.matter.plate = PlateCue(taken)
+            self.matter.reset()
+        rendered = None if self.waits_for_plate else self._render(pixels, elapsed)
+        picture = as_type(pixels, np.uint8) if rendered is None else rendered[
+            'alpha' if self.show_alpha else 'composition', 8]
+        if picture.shape[2] == 1:
             picture = np.repeat(picture, 3, axis=2)
         if self.virtual_camera is not None:
             self.virtual_camera.show(picture)
         if self.window is not None:
             picture = np.ascontiguousarray(picture[:, ::-1]) if self.mirror else picture
-            self.window.show(draw_overlay(picture, self._lines(frame.pixels.shape)) if self.overlay else picture)
+            lines = [*(self._lines(frame.pixels.shape) if self.overlay else []), *self.plate_lines()]
+            self.window.show(draw_overlay(picture, lines) if lines else picture)
         self.meter.add(captured.time, time.perf_counter())
-        if self.recording is not None:
+        if self.recording is not None and rendered is not None:
             self.recording.write(rendered, frame.pts)
+
+    @property
+    def waits_for_plate(self) -> bool:
+        """There is none yet, or a new one is being taken: the camera's own picture is shown, nothing is recorded."""
+        return self.plates is not None and (self.plates.busy or self.matter.plate is None)
+
+    def plate_lines(self) -> list[str]:
+        """Always in the window: nobody may overlook that a plate is in use, or missing."""
+        if self.plates is None:
+            return []
+        if self.plates.busy:
+            return [line for line in (self.plates.line(), self.plates.note) if line]
+        if self.matter.plate is None:
+            return ['no background plate yet: press b, then leave the picture']
+        warnings = [note for note in self.matter.notes if note.startswith('WARNING')]
+        return ['background plate in use, b takes a new one', *warnings]
 
     def _render(self, pixels: np.ndarray, elapsed: Fraction) -> dict[tuple[str, int], np.ndarray]:
         wanted = [('alpha' if self.show_alpha else 'composition', 8)]
@@ -185,7 +218,8 @@ class LiveSession:
                 f'dropped {self.capture.dropped}',
                 f'{W}x{H}, in the network {inner[0]}x{inner[1]}, {self.matter.device} '
                 f'{str(self.matter.dtype).removeprefix("torch.")}',
-                'alpha' if self.show_alpha else f'background {self.backgrounds.name}', KEYS]
+                'alpha' if self.show_alpha else f'background {self.backgrounds.name}',
+                KEYS if self.plates is None else PLATE_KEYS]
 
     def _obey_keys(self) -> None:
         if self.window is None:
@@ -197,7 +231,9 @@ class LiveSession:
 
     def press(self, key: str) -> None:
         """What a hot key does; other keys do nothing."""
-        if key == 'b':
+        if key == 'b' and self.plates is not None:
+            self.plates.begin()
+        elif key in ('b', 'n'):
             self.backgrounds.next()
         elif key == 'a':
             self.show_alpha = not self.show_alpha
