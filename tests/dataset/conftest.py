@@ -35,3 +35,8 @@ def branch(tree, tmp_path):
             shutil.copytree(tree / name, tmp_path / 'root' / name)
         return tmp_path / 'root'
     return copy
+
+
+def damage(path):
+    """Leave only the beginning of a file."""
+    path.write_bytes(path.read_bytes()[:100])

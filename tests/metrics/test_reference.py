@@ -198,3 +198,13 @@ def test_bad_input():
         measure_clip(Clip(x, x), metrics=('pha_messddt',))
     with pytest.raises(ValueError, match=r'flow must be \[1, 2, 4, 4\] for 2 frames'):
         M.messddt(x, x, torch.zeros(2, 2, 4, 4))
+
+
+def test_alpha_metrics_by_hand():
+    true = torch.zeros(1, 2, 1, 2, 2)
+    pred = true.clone()
+    pred[0, 1, 0] = torch.tensor([[0.4, 0.], [0., 0.]])
+    values = metrics.alpha_metrics(pred, true)
+    assert values == pytest.approx({'mad': 0.05, 'mse': 0.02, 'dtssd': 0.2})
+    assert values['dtssd'] == pytest.approx(math.sqrt(0.16 / 4))
+    assert set(metrics.alpha_metrics(pred[:, :1], true[:, :1])) == {'mad', 'mse'}

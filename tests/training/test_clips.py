@@ -2,11 +2,9 @@ import pytest
 import torch
 
 from model import MattingNetwork
-from train import memory_needs
 from training.clips import ClipNetwork, channels_last, resize_height, seeded
-from training.memory import saved_bytes
 
-from .toys import ToyNetwork, toy_config
+from .toys import ToyNetwork
 
 
 def run(network, frames, src, **arguments):
@@ -41,22 +39,6 @@ def test_running_statistics_count_each_piece_once():
     for name, value in plain.state_dict().items():
         assert torch.equal(value, network.state_dict()[name]), name
     assert network.backbone[1].momentum == 0.1
-
-
-def test_pieces_keep_less():
-    network, src = ToyNetwork(), torch.rand(1, 8, 3, 16, 16)
-    context = torch.autocast('cpu', enabled=False)
-    assert saved_bytes(ClipNetwork(network, 1), src, context) < saved_bytes(ClipNetwork(network), src, context) / 2
-
-
-def test_estimate_follows_frames_and_pixels(tmp_path):
-    network = ToyNetwork()
-    small = memory_needs(network, toy_config(tmp_path, train_hr=False), 'fp32')
-    large = memory_needs(network, toy_config(tmp_path, train_hr=False, resolution_lr=1024, seq_length_lr=30), 'fp32')
-    name = 'activations of the lr pass'
-    assert large[name] == pytest.approx(8 * small[name])
-    half = memory_needs(network, toy_config(tmp_path, train_hr=False), 'bf16')
-    assert half[name] < small[name]
 
 
 def test_resized_clips_are_even():

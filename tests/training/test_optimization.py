@@ -1,12 +1,9 @@
-import math
 
 import pytest
 import torch
 from torch import nn
 
-from metrics import alpha_metrics
 from passes.matting import learning_rates
-from training.ema import Ema
 from training.optimization import Optimization, build_optimizer
 
 from .toys import ToyNetwork, step, toy_config, toy_trainer
@@ -79,22 +76,6 @@ def test_gradient_is_clipped(tmp_path):
     assert norms[0.] > 1e-2 and norms[1e-3] == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_average_by_hand():
-    network = nn.BatchNorm2d(1)
-    ema = Ema(network, 0.75)
-    with torch.no_grad():
-        network.weight.fill_(5.)
-        network.running_mean.fill_(8.)
-        network.num_batches_tracked.fill_(3)
-    ema.update()
-    assert ema.weights()['weight'].item() == 2 and ema.weights()['running_mean'].item() == 2
-    assert ema.weights()['num_batches_tracked'].item() == 3
-    with ema.applied():
-        assert network.weight.item() == 2
-    assert network.weight.item() == 5
-    assert Ema(network, 0.).weights()['weight'].item() == 5
-
-
 def test_fp16_scales_the_loss_and_lowers_the_scale_on_overflow(tmp_path):
     trainer = toy_trainer(toy_config(tmp_path, precision='fp16'))
     assert trainer.updater.scaler.is_enabled()
@@ -104,13 +85,3 @@ def test_fp16_scales_the_loss_and_lowers_the_scale_on_overflow(tmp_path):
     assert trainer.updater.scaler.get_scale() < 2.**120 and torch.equal(before, trainer.network.aspp.weight)
     assert trainer.updater.skipped == 0         # an infinite scaled gradient is the scaler's business
     assert not toy_trainer(toy_config(tmp_path, precision='bf16')).updater.scaler.is_enabled()
-
-
-def test_alpha_metrics_by_hand():
-    true = torch.zeros(1, 2, 1, 2, 2)
-    pred = true.clone()
-    pred[0, 1, 0] = torch.tensor([[0.4, 0.], [0., 0.]])
-    values = alpha_metrics(pred, true)
-    assert values == pytest.approx({'mad': 0.05, 'mse': 0.02, 'dtssd': 0.2})
-    assert values['dtssd'] == pytest.approx(math.sqrt(0.16 / 4))
-    assert set(alpha_metrics(pred[:, :1], true[:, :1])) == {'mad', 'mse'}
