@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     files = parser.add_argument_group('input and output')
     files.add_argument('--dataset', required=True, metavar='NAME', help='folder below --data-dir, and below --data-out')
     files.add_argument('--data-dir', required=True, type=Path, metavar='DIR')
-    files.add_argument('--data-out', required=True, type=Path, metavar='DIR')
+    files.add_argument('--output', '--data-out', dest='data_out', required=True, type=Path, metavar='DIR')
     files.add_argument('--overwrite', action='store_true', help='convert sequences again that are complete')
     add_network_flags(parser, '--weights')
     add_size_flags(parser)

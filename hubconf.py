@@ -14,7 +14,7 @@ def _door(variant: str, own_weights: str | None = None, published: str | None = 
     """The entry point of one network.
 
     Args:
-        variant: a name in `model.VARIANTS`.
+        variant: a name in `model.families`.
         name: of the door, where it differs from the variant.
         own_weights: the checkpoint that pretrained=True stands for, or None when we have none.
         published: the name of official weights (GPL-3.0), or None.
@@ -22,10 +22,10 @@ def _door(variant: str, own_weights: str | None = None, published: str | None = 
     official = f'{published!r} (official weights, GPL-3.0), ' if published else ''
 
     def door(pretrained: bool | str = True, progress: bool = True, refiner: str | None = None):
-        from model import MattingNetwork
+        from model.families import build_network
         from model.weights import load_network
         if pretrained is False or pretrained is None:
-            return MattingNetwork(variant, refiner or 'deep_guided_filter')
+            return build_network(variant, **({'refiner': refiner} if refiner else {}))
         if pretrained is True and own_weights is None:
             raise ValueError(f'pretrained must be {official}the path of a checkpoint, or False for {variant}: '
                              'it has no weights of our own that True could stand for')

@@ -31,15 +31,14 @@ from benchmark.machine import describe_machine
 from benchmark.network import count_multiply_adds, matter_step, network_step, time_step
 from cli.command import EXPECTED_ERRORS, one_line, run_command
 from cli.json_file import check_json, write_json
-from engine.device import PRECISIONS, choose_device, choose_precision, cpu_has_bfloat16
-from engine.flags import parse_ratio
+from engine.device import choose_device, choose_precision, cpu_has_bfloat16
+from engine.flags import add_checkpoint_flags, add_device_flags, parse_ratio
 from engine.matter import Matter
 from engine.sizes import auto_ratio
 from export.formats import Format
 from export.options import ExportOptions
-from model import REFINERS, VARIANTS, reparameterize_model
+from model import VARIANTS, reparameterize_model
 from model.background.network import REFINE_MODES
-from model.families import all_variants
 from model.families import build_network as untrained
 from model.weights import load_network
 from video.inputs import open_reader
@@ -47,7 +46,6 @@ from video.inputs import open_reader
 RESOLUTION = 1920, 1080
 FILES = (('torchscript', 'dynamic', 'fp32'), ('onnx', 'dynamic', 'fp32'), ('onnx', 'static', 'fp32'),
          ('onnx', 'static', 'int8'), ('openvino', 'dynamic', 'fp32'), ('openvino', 'static', 'fp32'))
-PRECISION_NAMES = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}      # as RVM's speed test spells them
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,19 +53,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='inference_speed_test.py', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     network = parser.add_argument_group('network')
-    network.add_argument('--model-variant', '--variant', choices=all_variants(), metavar='NAME', default=None,
-                         help='mobilenetv3 (default) ... background_mobilenetv2; --all leaves out those with a plate')
+    add_checkpoint_flags(network, default=None)
+    add_device_flags(network)        # --engine openvino times Matter.step, from an integer frame to full-size results
     network.add_argument('--all', action='store_true', help='every variant, each in a process of its own')
-    network.add_argument('--checkpoint', help='name or path, as in inference.py; default: random weights')
-    network.add_argument('--refiner', choices=list(REFINERS), help='default: deep_guided_filter')
     network.add_argument('--disable-refiner', action='store_true', help='stop at the small size')
     network.add_argument('--refine-mode', choices=REFINE_MODES, help='of networks with a background plate')
     network.add_argument('--refine-sample-pixels', type=int, metavar='N', help='likewise; default: 80000')
     network.add_argument('--script', action='store_true', help='as frozen TorchScript')
-    network.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
-    network.add_argument('--precision', default='auto', choices=['auto', *PRECISIONS, *PRECISION_NAMES])
-    network.add_argument('--engine', default='torch', choices=['torch', 'openvino'],
-                         help='openvino: times Matter.step, from an integer frame to full-size results')
     network.add_argument('--compare-engines', action='store_true',
                          help='PyTorch, TorchScript, onnxruntime and OpenVINO taking turns on the CPU')
     frame = parser.add_argument_group('frames')
@@ -103,8 +95,8 @@ def check(args: argparse.Namespace) -> None:
             raise ValueError(f'--{flag.replace("_", "-")} must be at least {least}, got {getattr(args, flag)}')
     if args.resolution and min(args.resolution) < 1:
         raise ValueError(f'--resolution must be two positive numbers, got {args.resolution}')
-    if args.all and (args.checkpoint or args.model_variant):
-        raise ValueError('--all measures every variant with random weights: leave out --checkpoint and --model-variant')
+    if args.all and (args.checkpoint or args.variant):
+        raise ValueError('--all measures every variant with random weights: leave out --checkpoint and --variant')
     if args.baseline and not args.end_to_end:
         raise ValueError('--baseline compares conversions: add --end-to-end')
     if args.end_to_end:
@@ -132,14 +124,13 @@ def run(args: argparse.Namespace) -> int:
     parse_ratio(args.downsample_ratio)
     if args.compare_engines:
         args.device, args.precision = 'cpu', 'fp32'
-    args.precision = PRECISION_NAMES.get(args.precision, args.precision)
     device = choose_device(args.device)
     choose_precision(args.precision, device)
     check_json('--output-json', args.output_json, overwrite=False)
     machine = describe_machine(device)
     print(f'{machine["name"]}, {machine["cores"]} cores, {machine["threads"]} threads, torch {machine["torch"]}')
     results, failed = [], 0
-    for variant in list(VARIANTS) if args.all else [args.model_variant]:
+    for variant in list(VARIANTS) if args.all else [args.variant]:
         try:
             results += compare_engines(args) if args.compare_engines else [
                 _in_own_process(args, variant) if args.all else measure(args, variant)]
@@ -231,7 +222,7 @@ def compare_engines(args: argparse.Namespace) -> list[dict]:
     """Everything that runs the network on a CPU, one after the other, in turns."""
     pixels = first_frame(args)
     height, width = pixels.shape[:2]
-    network = build_network(args, args.model_variant)
+    network = build_network(args, args.variant)
     ratio = choose_ratio(args, network, width, height)
     with tempfile.TemporaryDirectory(prefix='inference_speed_test_') as folder:
         engines = _engines(network, Path(folder), pixels, ratio)

@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument('out', type=Path)
     parser.add_argument('--clips', type=int, default=2, help='clips, photos and backgrounds per set and split')
     parser.add_argument('--frames', type=int, default=6, help='frames per clip')
-    parser.add_argument('--size', type=int, nargs=2, default=(96, 64), metavar=('W', 'H'))
+    parser.add_argument('--resolution', '--size', dest='size', type=int, nargs=2, default=(96, 64), metavar=('W', 'H'))
     args = parser.parse_args()
     print(f'wrote {write_tree(args.out, args.clips, args.frames, tuple(args.size))}')
 

@@ -31,7 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='demo/app.py', description=__doc__.splitlines()[0])
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (default: %(default)s)')
     parser.add_argument('--port', type=int, default=7860, help='default: %(default)s')
-    parser.add_argument('--weights', type=Path, metavar='FOLDER', help='with further checkpoints to choose from')
+    parser.add_argument('--checkpoint-folder', '--weights', dest='weights', type=Path, metavar='FOLDER',
+                        help='with further checkpoints to choose from')
     add_network_flags(parser, live=True)
     return parser
 

@@ -3,6 +3,7 @@
 import torch
 
 PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+SPELLINGS = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}      # of published commands
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:

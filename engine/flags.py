@@ -2,13 +2,46 @@
 
 import argparse
 
+from model import REFINERS
+from model.families import all_variants
 from model.weights import WEIGHT_NAMES, load_network
 
 from .base import Engine
-from .device import PRECISIONS, choose_device, choose_precision
+from .device import PRECISIONS, SPELLINGS, choose_device, choose_precision
 from .opening import ENGINES, open_engine
 from .runtimes import RUNTIMES, is_exported
 from .sizes import AUTO, CHOICES, MIN_INFERENCE_SIZE, PRESETS
+
+
+def add_checkpoint_flags(group, *aliases: str, default: str | None = 'default') -> None:
+    """Which network: --checkpoint, and what it must be.
+
+    Args:
+        group: of a parser, or a parser.
+        aliases: further names of --checkpoint.
+        default: None where a network without weights will do.
+    """
+    group.add_argument('--checkpoint', *aliases, dest='checkpoint', default=default, metavar='NAME-OR-PATH',
+                       help=f'{", ".join(WEIGHT_NAMES)}, a .pth or .safetensors file, or an exported file '
+                            f'({", ".join(RUNTIMES)}); default: {default or "random weights"}')
+    group.add_argument('--variant', '--model-variant', dest='variant', metavar='NAME',
+                       help=('' if default is None else 'only to check that the checkpoint is of this kind: ')
+                       + ', '.join(all_variants()))
+    group.add_argument('--refiner', metavar='NAME', help=f'{", ".join(REFINERS)}; the fast one, without weights, may '
+                                                         'replace a trained one')
+
+
+def add_device_flags(group) -> None:
+    """Where and how it is computed."""
+    group.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
+    add_precision_flag(group)
+    group.add_argument('--engine', default='torch', choices=list(ENGINES), help='openvino: faster on CPUs')
+
+
+def add_precision_flag(group, default: str = 'auto') -> None:
+    """Also by the names that published commands have for them."""
+    group.add_argument('--precision', default=default, choices=['auto', *PRECISIONS],
+                       type=lambda text: SPELLINGS.get(text, text), help='default: %(default)s')
 
 
 def add_network_flags(parser: argparse.ArgumentParser, *aliases: str, live: bool = False) -> None:
@@ -19,14 +52,8 @@ def add_network_flags(parser: argparse.ArgumentParser, *aliases: str, live: bool
         live: leave out the flags that read ahead, which no camera can.
     """
     network = parser.add_argument_group('network')
-    network.add_argument('--checkpoint', *aliases, dest='checkpoint', default='default', metavar='NAME-OR-PATH',
-                         help=f'{", ".join(WEIGHT_NAMES)}, a .pth or .safetensors file, or an exported file '
-                              f'({", ".join(RUNTIMES)}; default: %(default)s)')
-    network.add_argument('--variant', help='only to check that the checkpoint is of this kind')
-    network.add_argument('--refiner', help='fast_guided_filter replaces a trained refiner')
-    network.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
-    network.add_argument('--precision', default='auto', choices=['auto', *PRECISIONS])
-    network.add_argument('--engine', default='torch', choices=list(ENGINES), help='openvino: faster on CPUs')
+    add_checkpoint_flags(network, *aliases)
+    add_device_flags(network)
     network.add_argument('--reset-on-cut', action='store_true', help='forget the past at scene cuts')
     if not live:
         network.add_argument('--background-plate', metavar='PLATE', help='a picture of the empty scene, a video of it, '
@@ -42,12 +69,10 @@ def add_size_flags(parser: argparse.ArgumentParser, preset: str = AUTO) -> None:
     size = parser.add_argument_group('size')
     size.add_argument('--input-resize', type=int, nargs=2, metavar=('W', 'H'), help='resize every frame first')
     size.add_argument('--downsample-ratio', default='auto', metavar='R', help='auto, or a number in (0, 1]')
-    size.add_argument('--preset', choices=CHOICES, default=preset,
-                      help='auto looks at each scene how large its people are; full-body keeps more detail for small '
-                           'people (default: %(default)s)')
-    size.add_argument('--inference-size', type=int, metavar='N',
-                      help='long side inside the network in pixels, instead of a preset (times what the weights are '
-                           f'for: {", ".join(f"{name} {factor:g}" for name, factor in PRESETS.items())})')
+    size.add_argument('--inference-size', '--preset', dest='inference_size', default=preset, metavar='N-OR-NAME',
+                      help='long side inside the network in pixels; or auto, which looks at each scene how large its '
+                           f'people are; or {", ".join(PRESETS)}: {", ".join(f"{n:g}" for n in PRESETS.values())} '
+                           'times what the weights are for (default: %(default)s)')
 
 
 def matter_settings(args: argparse.Namespace) -> dict:
@@ -56,11 +81,14 @@ def matter_settings(args: argparse.Namespace) -> dict:
     Raises:
         ValueError: naming the flag.
     """
-    if args.inference_size is not None and args.inference_size < MIN_INFERENCE_SIZE:
-        raise ValueError(f'--inference-size must be at least {MIN_INFERENCE_SIZE} pixels, got {args.inference_size}')
+    text = args.inference_size
+    if not text.isdecimal() and text not in CHOICES:
+        raise ValueError(f'--inference-size must be a number of pixels, or one of {", ".join(CHOICES)}, got {text!r}')
+    if text.isdecimal() and int(text) < MIN_INFERENCE_SIZE:
+        raise ValueError(f'--inference-size must be at least {MIN_INFERENCE_SIZE} pixels, got {text}')
     return {
         'downsample_ratio': parse_ratio(args.downsample_ratio),
-        'inference_size': args.preset if args.inference_size is None else args.inference_size,
+        'inference_size': int(text) if text.isdecimal() else text,
         'reset_on_cut': args.reset_on_cut, 'engine': args.engine,
     }
 

@@ -20,6 +20,8 @@ import torch
 from tqdm import tqdm
 
 from cli.command import command
+from engine.device import choose_precision
+from engine.flags import add_precision_flag
 from files import whole_file
 from metrics import METRICS, PROTOCOLS
 
@@ -47,7 +49,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--checkpoint', action='append', required=True, metavar='NAME-OR-PATH', help='may be repeated')
     parser.add_argument('--test-dir', type=Path, required=True)
-    parser.add_argument('--out-dir', type=Path, required=True)
+    parser.add_argument('--output', '--out-dir', dest='out_dir', type=Path, required=True, metavar='DIR')
     parser.add_argument('--downsample-ratio', nargs='+', type=parse_ratio, default=[None], metavar='RATIO',
                         help='auto, or in (0, 1]')
     parser.add_argument('--metrics', nargs='+', default=list(PROTOCOLS['strict'].metrics), metavar='NAME',
@@ -55,7 +57,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--limit', type=int, default=None, help='only so many clips, drawn with the seed')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--precision', choices=('float32', 'float16', 'bfloat16'), default='float32')
+    add_precision_flag(parser, 'fp32')
     parser.add_argument('--num-workers', type=int, default=os.cpu_count(), help='threads that measure')
     return parser.parse_args(argv)
 
@@ -76,7 +78,7 @@ def entry_name(checkpoint: str, ratio: float | None, precision: str) -> str:
     parts = [part for part in (path, path.with_suffix('.bin')) if part.is_file()]      # of OpenVINO's pair
     digest = '-' + hashlib.sha256(b''.join(part.read_bytes() for part in parts)).hexdigest()[:6] if parts else ''
     return f'{stem}{digest}-{"auto" if ratio is None else f"ratio{ratio:g}"}' + \
-        ('' if precision == 'float32' else f'-{precision}')
+        ('' if precision == 'fp32' else f'-{precision}')
 
 
 def predict(args: argparse.Namespace, checkpoint: str, ratio: float | None, clips: list[Clip],
@@ -88,7 +90,7 @@ def predict(args: argparse.Namespace, checkpoint: str, ratio: float | None, clip
     if not todo:
         return runs, problems
     model = load_model(checkpoint, args.device, args.precision)
-    dtype = getattr(torch, args.precision)
+    dtype = choose_precision(args.precision, torch.device(args.device))
     total = sum(len(clip.frames('com')) for clip in todo)
     with tqdm(total=total, desc=f'predict {folder.name}', unit='frame') as bar:
         for clip in todo:

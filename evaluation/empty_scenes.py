@@ -113,7 +113,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--every', type=int, default=1, help='take each N-th picture: held-out backgrounds are 5')
     parser.add_argument('--output', type=Path, help='.csv: mean alpha of every picture and network')
     parser.add_argument('--sheet', type=Path, help=f'.png or .jpg: the {SHOWN} worst of the first network')
-    parser.add_argument('--size', type=int, default=512, help='longer side that pictures are shrunk to [px]')
+    parser.add_argument('--longest-side', '--size', dest='size', type=int, default=512,
+                        help='longer side that pictures are shrunk to [px]')
     parser.add_argument('--width', type=int, default=240, help='of one tile of the sheet [px]')
     args = parser.parse_args(argv)
     measure(args)

@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--layout', choices=sorted(LAYOUTS), required=True)
     parser.add_argument('--source', type=Path, required=True)
-    parser.add_argument('--out-dir', type=Path, required=True)
+    parser.add_argument('--output', '--out-dir', dest='out_dir', type=Path, required=True, metavar='DIR')
     for kind in KINDS:
         parser.add_argument(f'--{kind}', metavar='PATTERN', help=f'instead of the pattern of the layout for {kind}')
     parser.add_argument('--copy', action='store_true', help='copy instead of linking')

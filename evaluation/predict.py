@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cli.memory import peak_memory_mb, reset_peak_memory
+from engine.device import choose_precision
 from engine.runtimes import is_exported, open_exported
 from engine.sizes import auto_ratio, choose_inference_size
 from files import whole_folder
@@ -48,18 +49,17 @@ class Run:
         return len(rest) / sum(rest)
 
 
-def load_model(checkpoint: str, device: str = 'cpu', precision: str = 'float32') -> Model:
+def load_model(checkpoint: str, device: str = 'cpu', precision: str = 'fp32') -> Model:
     """A checkpoint name or path (see `model.weights`), or an exported file (see `engine.runtimes`).
 
     Raises:
         ValueError, FileNotFoundError, RuntimeError: as `load_network`; ValueError for formats it cannot run.
     """
     if is_exported(checkpoint):
-        if precision != 'float32':
+        if precision != 'fp32':
             raise ValueError(f'{checkpoint}: an exported file has its own precision: leave out --precision {precision}')
         return open_exported(checkpoint, device)
-    dtype = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}[precision]
-    return load_network(checkpoint).to(device, dtype).eval()
+    return load_network(checkpoint).to(device, choose_precision(precision, torch.device(device))).eval()
 
 
 @torch.inference_mode()

@@ -58,7 +58,8 @@ def composite(fgr: np.ndarray, pha: np.ndarray, bgr: np.ndarray, rounded: bool) 
 
 def add_common_flags(parser: argparse.ArgumentParser, num_samples: int, seed: int, num_frames: int = 100) -> None:
     parser.add_argument('--background-dir', type=Path, required=True)
-    parser.add_argument('--out-dir', type=Path, required=True, help='one set: clips are OUT/NNNN')
+    parser.add_argument('--output', '--out-dir', dest='out_dir', type=Path, required=True, metavar='OUT',
+                        help='one set: clips are OUT/NNNN')
     parser.add_argument('--num-samples', type=int, default=num_samples, help='clips to make')
     parser.add_argument('--num-frames', type=int, default=num_frames, help='frames per clip')
     parser.add_argument('--start', type=int, default=0, help='number of the first clip, to extend a set')

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cli.command import run_command
-from engine.flags import parse_ratio
+from engine.flags import add_checkpoint_flags, parse_ratio
 from files import adopt, check_apart, publish, scratch_folder
 from model import MattingNetwork, reparameterize_model
 from model.weights import load_network
@@ -34,13 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
                '  python export.py --format onnx --output matting.onnx\n'
                '  python export.py --format onnx --static --size 1920 1080 --output matting_1080p.onnx\n'
                '  python export.py --checkpoint my.safetensors --format torchscript --output my.torchscript\n')
-    parser.add_argument('--checkpoint', default='default', help='name or path, as in inference.py '
-                                                                '(default: %(default)s)')
-    parser.add_argument('--variant', help='only to check that the checkpoint is of this kind')
-    parser.add_argument('--refiner', help='fast_guided_filter replaces a trained refiner')
+    add_checkpoint_flags(parser)
     parser.add_argument('--format', required=True, choices=list(FORMATS))
     parser.add_argument('--output', required=True, type=Path, metavar='FILE')
-    parser.add_argument('--size', type=int, nargs=2, metavar=('W', 'H'),
+    parser.add_argument('--resolution', '--size', dest='size', type=int, nargs=2, metavar=('W', 'H'),
                         help='of frames: fixed in a static file (default: {} {}); elsewhere what verification uses '
                              '(default: that of the clip)'.format(*STATIC_SIZE))
     parser.add_argument('--downsample-ratio', default='auto', metavar='R',

@@ -37,7 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
                '  python inference_webcam.py --camera rtsp://... --no-window --output out.mp4 --duration 60\n')
     camera = parser.add_argument_group('camera')
     camera.add_argument('--camera', default='0', metavar='WHAT', help=f'{EXPECTED} (default: %(default)s)')
-    camera.add_argument('--size', type=int, nargs=2, metavar=('W', 'H'), help='ask the camera for this size')
+    camera.add_argument('--camera-size', '--size', dest='size', type=int, nargs=2, metavar=('W', 'H'),
+                        help='ask the camera for this size')
     camera.add_argument('--fps', type=float, help='ask the camera for this rate')
     camera.add_argument('--fourcc', metavar='MJPG', help='ask the camera for this pixel format')
     camera.add_argument('--loop', action='store_true', help='play a file again and again')

@@ -139,7 +139,7 @@ class ClipPass(Pass):
     def warmed_up(self, phase: Phase, src: Tensor, ratio: float, draws: random.Random) -> Sequence[Tensor | None]:
         """States (r1, r2, r3, r4) after some frames of the same clips, to and fro, at times of others before them:
         what a network remembers after a minute, or from before a cut, without the gradient's price."""
-        rec = [None] * 4
+        rec = self.run.network.interface.first_states()
         frames = draws.randint(1, phase.warm_up) if phase.warm_up and draws.random() < 0.7 else 0
         if not frames:
             return rec
@@ -185,7 +185,7 @@ class NaturalPass(Pass):
                 seg, known = pooled_mask(seg, known)
                 _, pred_pha, logits, *_ = coarse_pass(network, src)
             else:
-                hid = network.hidden(src, *[None] * 4)[0]
+                hid = network.hidden(src, *network.interface.first_states())[0]
                 pred_pha = network.project_mat(hid)[..., 3:, :, :]
                 logits = network.project_seg(hid)
         terms = {'segmentation': masked_mean(

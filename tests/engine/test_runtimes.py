@@ -122,7 +122,7 @@ def test_benchmark_runs_exported_files(exported):
     model = load_model(str(exported('onnx', shapes='static')[0]))
     assert model.downsample_ratio == RATIO
     with pytest.raises(ValueError, match='has its own precision'):
-        load_model(str(exported('onnx')[0]), precision='bfloat16')
+        load_model(str(exported('onnx')[0]), precision='bf16')
 
 
 @pytest.mark.parametrize('side', [854, 1280, 480, 1920, 1080, 97])
