@@ -41,7 +41,8 @@ ALLOWED: dict[str, set[str]] = {
     'training': set(),
     'unireplknet_train': {'train'},
     'video': set(),
-    'export.py': {'demo', 'export'},
+    **dict.fromkeys(('export.py', 'export_onnx', 'export_torchscript'), {'demo', 'export'}),
+    **dict.fromkeys(('inference_images', 'inference_video'), {'converter'}),
 }
 LEAVES = {'cli', 'files'}       # import nothing of ours but each other, so every room may import them
 ALLOWED |= {'files': set(), 'cli': {'files'}}
