@@ -92,6 +92,8 @@ class InstanceConfig:
     threads: int = setting('threads of the CPU; 0: all', 0)
     save_minutes: float = setting('between two states of a run with a time budget', 5.)
     seed: int = setting('of every draw', 1234)
+    resume: str = setting('a state found in --run-dir is always gone on with; slurm/train.sbatch says it', 'auto',
+                          ('auto',))
     disable_progress_bar: bool = setting('no tqdm', False)
 
     optimizer = 'adamw'

@@ -15,6 +15,7 @@ ALLOWED: dict[str, set[str]] = {
     'documentation': {'converter', 'demo', 'engine', 'model', 'video'},
     'engine': {'model'},
     'evaluation': {'engine', 'metrics', 'model', 'video'},
+    'evaluation/instances': {'dataset', 'engine', 'metrics', 'model'},
     'export': {'engine', 'model', 'video'},
     'hubconf': {'inference', 'model'},
     'inference': {'converter'},

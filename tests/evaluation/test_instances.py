@@ -1,0 +1,50 @@
+"""How well people are told apart, on composed clips."""
+
+import json
+
+import cv2
+import pytest
+import torch
+
+from dataset.people_composer import PeopleConfig
+from dataset.synthetic import figure, scenery
+from evaluation import instances
+from evaluation.instances import main, measure, perfect_split, rough, table
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp('people')
+    for name in ('people/fgr', 'people/pha', 'backgrounds'):
+        (root / name).mkdir(parents=True)
+    for number in range(3):
+        fgr, pha = figure(number, 0, 60, 90)
+        cv2.imwrite(str(root / f'people/fgr/{number}.png'), fgr)
+        cv2.imwrite(str(root / f'people/pha/{number}.png'), pha)
+        cv2.imwrite(str(root / f'backgrounds/{number}.png'), scenery(number, 0, 80, 60))
+    return root
+
+
+def composer(folders):
+    photos = instances.PhotoBank.from_folders(folders / 'people/fgr', folders / 'people/pha')
+    backgrounds = instances.load_backgrounds(folders / 'backgrounds')
+    return instances.PeopleComposer(photos, backgrounds, PeopleConfig(64, 2, level='easy'))
+
+
+def test_dividing_the_truth_by_clean_masks_is_nearly_right(folders):
+    rows = measure({'masks': rough(), 'split': perfect_split(), 'nobody': lambda clip: torch.zeros_like(clip.pha)},
+                   {'easy': composer(folders)}, 2)
+    values = {row['method']: row for row in rows if row['protocol'] == 'standard'}
+    assert values['split']['mad'] < 4 < values['nobody']['mad'] and values['split']['iou'] > 0.95
+    assert values['split']['mad'] < values['masks']['mad']          # soft edges come back
+    assert len(rows) == 6 and '| easy | standard | split |' in table(rows)
+
+
+def test_command(folders, tmp_path, capsys):
+    arguments = ['--photos', str(folders / 'people'), '--backgrounds', str(folders / 'backgrounds'), '--clips', '1',
+                 '--frames', '2', '--size', '64', '--levels', 'easy', '--out', str(tmp_path / 'rows.json')]
+    assert main(arguments) == 0
+    assert {row['method'] for row in json.loads((tmp_path / 'rows.json').read_text())} == {
+        'masks', 'split', 'split of the true matte'}
+    assert main([*arguments[:2], '--backgrounds', str(tmp_path / 'nothing')]) == 2
+    assert capsys.readouterr().err.count('\n') <= 2
