@@ -54,7 +54,7 @@ PRESETS: dict[str, tuple[Phase, ...]] = {
     # two cores: where people are, on stills; what memory is for; then edges; the refiner at the end
     'cpu': (Phase(0.48, ((256, 10),), 1, coarse=True, natural=6),
             Phase(0.12, ((256, 4),), 3, coarse=True, natural=6, warm_up=16),
-            Phase(0.28, ((256, 3), (320, 2)), 2, natural=3, warm_up=12),
+            Phase(0.28, ((256, 3), (320, 2)), 2, natural=3, warm_up=3),
             Phase(0.12, ((512, 2),), 1, ratios=(0.25, 0.75), natural=2, warm_up=4)),
     # two cores, from weights: more of the same, less of the first
     'cpu_more': (Phase(0.25, ((256, 10), (320, 6)), 1, coarse=True, natural=6, natural_size=320),
