@@ -20,9 +20,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dataset.composing import ComposerConfig
 from dataset.natural_photos import NaturalConfig, NaturalPhotos, held_out_names
 from dataset.photo_bank import OBJECT_CANVAS, PhotoBank, load_backgrounds
-from dataset.photo_composer import ComposerConfig, PhotoComposer
+from dataset.photo_composer import PhotoComposer
 from engine.device import cpu_has_bfloat16
 from model import MattingNetwork
 from model.coarse_head import add_coarse_head, without_coarse_head

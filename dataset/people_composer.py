@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .composing import frame_grid, sample
 from .draws import item_draws, torch_generator
 from .mask_damage import MaskDamageConfig, damaged_masks, removed_people
 from .photo_bank import Backgrounds, PhotoBank
-from .photo_composer import frame_grid, sample
 
 # level -> least and most of a person that others may cover on any frame, and most people
 LEVELS: dict[str, tuple[float, float, int]] = {

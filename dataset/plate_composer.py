@@ -5,9 +5,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from .composing import ComposerConfig
 from .draws import item_draws, torch_generator
 from .photo_bank import Backgrounds, PhotoBank
-from .photo_composer import ComposerConfig, PhotoComposer
+from .photo_composer import PhotoComposer
 from .plate_damage import PlateDamage, damaged_pair
 
 THINGS = 0.4          # of the frames show a thing that is foreground too; of those

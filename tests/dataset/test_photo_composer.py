@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as TF
 
+from dataset.composing import ComposerConfig, cut_gap, frame_grid, gaussian_blur, lay_before, sample
 from dataset.photo_bank import Backgrounds, PhotoBank, load_backgrounds, read_weights
-from dataset.photo_composer import ComposerConfig, PhotoComposer, cut_gap, frame_grid, gaussian_blur, lay_before, sample
+from dataset.photo_composer import PhotoComposer
 from dataset.synthetic import figure
 
 QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), empty=0, smallest=0.6, largest=1.5, by_head=1., turned=0,
