@@ -13,16 +13,16 @@ SCHEDULES = ('constant', 'cosine')
 UNTOUCHED = ('skip', 'zero')
 
 
-def setting(help: str, default=MISSING, choices: tuple[str, ...] = ()) -> Field:
-    """A field that knows its help text; no default: a preset or the command line must give it."""
-    return field(default=default, metadata={'help': help, 'choices': choices})
+def setting(help: str, default=MISSING, choices: tuple[str, ...] = (), aliases: tuple[str, ...] = ()) -> Field:
+    """A field that knows its help text and further names of its flag; no default: something must give it."""
+    return field(default=default, metadata={'help': help, 'choices': choices, 'aliases': aliases})
 
 
 @dataclass(frozen=True)
 class StageConfig:
     """One run of the trainer. Checks itself; the message names the flag."""
 
-    model_variant: str = setting('variant, a name in model.VARIANTS')
+    model_variant: str = setting('a name in model.VARIANTS', aliases=('--variant',))
     dataset: str = setting('matting set, for training and validation; a name in dataset.MATTING_SETS')
     learning_rate_backbone: float = setting('learning rate of the encoder')
     learning_rate_aspp: float = setting('learning rate of LR-ASPP')
@@ -214,4 +214,5 @@ def add_flags(parser: ArgumentParser, config_class: type) -> None:
         if item.metadata['choices']:
             kind['choices'] = item.metadata['choices']
         default = '' if item.default is MISSING or item.default == '' else f' [{item.default}]'
-        parser.add_argument(flag(item.name), default=None, help=item.metadata['help'] + default, **kind)
+        parser.add_argument(flag(item.name), *item.metadata['aliases'], dest=item.name, default=None,
+                            help=item.metadata['help'] + default, **kind)

@@ -1,7 +1,7 @@
 """Train a matting network from photos with mattes, composed into moving clips on the device: our default weights.
 
-    python train_photos.py --photos mattes --backgrounds pictures --preset cpu --run-dir runs/default
-    python train_photos.py --photos mattes --backgrounds pictures --preset cpu --run-dir runs/default   # goes on
+    python train_photos.py --photos mattes --backgrounds pictures --phases cpu --run-dir runs/default
+    python train_photos.py --photos mattes --backgrounds pictures --phases cpu --run-dir runs/default   # goes on
 
 A run has a time budget, not a number of epochs: its phases and its learning rate follow the clock, and a run that was
 stopped goes on where it stood. The recipe is explained in documentation/default_weights.md.
@@ -79,9 +79,9 @@ class PhotoConfig:
     photos: str = setting('folder with fgr/ and pha/ of the training photos (dataset.make_mattes)')
     backgrounds: str = setting('folder of pictures without people')
     run_dir: str = setting('weights, states and logs; a run found there goes on')
-    preset: str = setting('phases, by the machine they are made for', 'cpu', tuple(PRESETS))
+    phases: str = setting('of the run, by the machine they are made for', 'cpu', tuple(PRESETS), ('--preset',))
     minutes: float = setting('time budget of the whole run, pauses not counted', 120.)
-    model_variant: str = setting('variant, a name in model.VARIANTS', 'efficientnet_lite0')
+    model_variant: str = setting('a name in model.VARIANTS', 'efficientnet_lite0', aliases=('--variant',))
     pretrained_backbone: bool = setting('without --checkpoint: start the encoder from ImageNet', True)
     frozen_statistics: bool = setting("keep the statistics of the encoder's batch norms", True)
     checkpoint: str = setting('weights to start from: a path or a name of model.weights', '')
@@ -111,8 +111,8 @@ class PhotoConfig:
                 raise ValueError(f'--{name.replace("_", "-")} must be larger than 0, got {getattr(self, name)}')
         if not 0 <= self.ema < 1:
             raise ValueError(f'--ema must be in [0, 1), got {self.ema}')
-        if self.preset not in PRESETS:
-            raise ValueError(f'--preset must be one of {", ".join(PRESETS)}, got {self.preset}')
+        if self.phases not in PRESETS:
+            raise ValueError(f'--phases must be one of {", ".join(PRESETS)}, got {self.phases}')
 
 
     @property
@@ -131,7 +131,7 @@ def build(config: PhotoConfig) -> Trainer:
     checkpoints = Checkpoints(Path(config.run_dir) / 'checkpoint', flag='--run-dir')
     state = checkpoints.load_newest()
     torch.manual_seed(config.seed)
-    phases = PRESETS[config.preset]
+    phases = PRESETS[config.phases]
     clock = Budget(config.minutes, [phase.share for phase in phases], config.save_minutes)
     photo_run = PhotoRun(build_network(config, device, state is None), phases, clock,
                          partial(autocast, device, config.precision), config.seed)

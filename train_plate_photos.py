@@ -66,9 +66,9 @@ class PlatePhotoConfig:
     photos: str = setting('folder with fgr/ and pha/ of the training photos (dataset.make_mattes)')
     backgrounds: str = setting('folder of pictures without people')
     run_dir: str = setting('weights, states and logs; a run found there goes on')
-    preset: str = setting('phases, by the machine they are made for', 'cpu', tuple(PRESETS))
+    phases: str = setting('of the run, by the machine they are made for', 'cpu', tuple(PRESETS), ('--preset',))
     minutes: float = setting('time budget of the whole run, pauses not counted', 90.)
-    model_variant: str = setting('a name in model.background.BACKBONES', 'efficientnet_lite0')
+    model_variant: str = setting('a name in model.background.BACKBONES', 'efficientnet_lite0', aliases=('--variant',))
     pretrained_backbone: bool = setting('start the encoder from ImageNet weights', True)
     objects: str = setting('folder of pictures with alpha of things: part of the scene, or foreground', '')
     valid_photos: str = setting('folder with fgr/ and pha/ of held-out photos, for validation', '')
@@ -96,8 +96,8 @@ class PlatePhotoConfig:
                 raise ValueError(f'--{name.replace("_", "-")} must be larger than 0, got {getattr(self, name)}')
         if not 0 <= self.ema < 1:
             raise ValueError(f'--ema must be in [0, 1), got {self.ema}')
-        if self.preset not in PRESETS:
-            raise ValueError(f'--preset must be one of {", ".join(PRESETS)}, got {self.preset}')
+        if self.phases not in PRESETS:
+            raise ValueError(f'--phases must be one of {", ".join(PRESETS)}, got {self.phases}')
 
 
 class ComposedFrames:
@@ -185,7 +185,7 @@ def build(config: PlatePhotoConfig) -> Trainer:
     photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha').to(device)
     backgrounds = load_backgrounds(Path(config.backgrounds)).to(device)
     objects = PhotoBank.from_folders(Path(config.objects), canvas=OBJECT_CANVAS).to(device) if config.objects else None
-    phases = PRESETS[config.preset]
+    phases = PRESETS[config.phases]
     sizes = {size for phase in phases for size, _ in phase.batches}
     composers = {size: PlateComposer(photos, backgrounds, size, config.seed, device, objects) for size in sizes}
     held_out = Path(config.valid_photos) if config.valid_photos else None

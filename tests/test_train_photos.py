@@ -39,7 +39,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture
 def flags(folders, tmp_path):
-    return ['--photos', str(folders / 'people'), '--backgrounds', str(folders / 'backgrounds'), '--preset', 'smoke',
+    return ['--photos', str(folders / 'people'), '--backgrounds', str(folders / 'backgrounds'), '--phases', 'smoke',
             '--run-dir', str(tmp_path / 'run'), '--device', 'cpu', '--precision', 'fp32', '--disable-progress-bar',
             '--no-pretrained-backbone', '--natural', str(folders / 'natural')]
 
