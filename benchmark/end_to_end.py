@@ -98,7 +98,7 @@ def convert_plainly(model: nn.Module, clip: Path, output: Path, ratio: float) ->
     rec = interface_of(model).first_states()
     with av.open(str(clip)) as source, av.open(str(output), 'w') as target:
         video = source.streams.video[0]
-        stream = target.add_stream('libx264', rate=video.average_rate)
+        stream = target.add_stream('libx264', rate=video.average_rate, options={'preset': 'medium'})
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = video.width, video.height, 'yuv420p', BIT_RATE
         for frame in source.decode(video):
             pixels = torch.from_numpy(frame.to_ndarray(format='rgb24')).permute(2, 0, 1).contiguous()

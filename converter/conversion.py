@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from tqdm import tqdm
@@ -18,8 +19,13 @@ from video.inputs import Reader
 from video.kinds import check_answered
 from video.outputs import EncodingOptions, Output, OutputSet, resized
 from video.pipeline import Pipeline
+from video.planes.rule import why_not_planes
+from video.planes.source import plane_frames
 from video.reader import VideoReader
 from video.render import Renderer
+
+if TYPE_CHECKING:
+    from video.planes.render import PlaneRenderer
 
 
 @dataclass
@@ -36,6 +42,7 @@ class ConversionReport:
     internal_size: tuple[int, int] = (0, 0)   # [px] width, height inside the network
     stage_seconds: dict[str, float] = field(default_factory=dict)
     bottleneck: str = ''
+    why_not_planes: str = ''                  # why the fast path (`video.planes`) was not taken; '': it was
     notes: list[str] = field(default_factory=list)
     error: str = ''
 
@@ -56,7 +63,7 @@ class Rendered:
 
     index: int
     pts: int
-    arrays: dict
+    pictures: dict | list             # as `OutputSet.write` takes them
     duration: int | None = None
 
 
@@ -82,6 +89,7 @@ class Conversion:
         self.reader, self.matter, self.planned, self.options = reader, matter, outputs, options
         self.background, self.premultiply = background, premultiply
         self.input_resize, self.seq_chunk, self.progress = input_resize, seq_chunk, progress
+        self.why_not_planes = 'several people are drawn'     # where `open_outputs` has no choice
         self.shows_bar = bool(progress) and not callable(progress)
         self.info = resized(reader.info, input_resize)
         matter.check_size(self.info.width, self.info.height)
@@ -118,20 +126,27 @@ class Conversion:
             torch.set_num_threads(threads)
         return self._report(time.perf_counter() - started, pipeline.busy)
 
-    def open_outputs(self, source: Path | None) -> tuple[OutputSet, Renderer]:
+    def open_outputs(self, source: Path | None) -> tuple[OutputSet, 'Renderer | PlaneRenderer']:
         """The writers, and what draws for them; `source` is the video whose audio they carry, or None."""
         writers = OutputSet(self.planned, self.info, self.options, source)
-        return writers, Renderer(writers.wanted, self.background, self.premultiply)
+        size = self.info.width, self.info.height
+        self.why_not_planes = why_not_planes(self.info, writers.targets, self.matter.small_size(*size),
+                                             self.input_resize is not None)
+        if self.why_not_planes:
+            return writers, Renderer(writers.wanted, self.background, self.premultiply)
+        from video.planes.render import PlaneRenderer  # compiled by an optional package
+        return writers, PlaneRenderer(writers.targets, size, self.background, self.premultiply)
 
     def describe(self) -> str:
         """What goes in and what the network will see: the explanation of many a bad matte."""
         width, height = self.info.width, self.info.height
         inner_width, inner_height = self.matter.internal_size(width, height)
         return (f'{self.reader.path}: {width}x{height}, {float(self.info.frame_rate):.6g} fps; inside the network '
-                f'{inner_width}x{inner_height} (ratio {self.matter.ratio_for(width, height):.3g})')
+                f'{inner_width}x{inner_height} (ratio {self.matter.ratio_for(width, height):.3g}); full size as '
+                f'{f"pixels: {self.why_not_planes}" if self.why_not_planes else "planes"}')
 
     def _frames(self):
-        for frame in self.reader:
+        for frame in self.reader if self.why_not_planes else plane_frames(self.reader):
             frame.pixels = resize_pixels(frame.pixels, self.input_resize)
             if self.first_pts is None:
                 self.first_pts = frame.pts
@@ -166,7 +181,7 @@ class Conversion:
                             item.frame.duration)
 
     def _encode(self, item: Rendered) -> None:
-        self.writers.write(item.arrays, item.pts, item.duration)
+        self.writers.write(item.pictures, item.pts, item.duration)
         self.count += 1
         self.bar.update()
         if callable(self.progress):
@@ -178,7 +193,7 @@ class Conversion:
             str(self.reader.path), [str(output.path) for output in self.planned],
             'damaged' if self.reader.damage else 'done', self.count, seconds, self.count / seconds,
             self.matter.ratio_for(*size), self.matter.internal_size(*size), busy, max(busy, key=busy.get),
-            self.notes + self.matter.notes[self.chosen:] + self.writers.notes)
+            self.why_not_planes, self.notes + self.matter.notes[self.chosen:] + self.writers.notes)
         if self.reader.damage:
             report.error = self.reader.damage
         return report

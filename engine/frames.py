@@ -1,11 +1,30 @@
 """Frames as arrays of integers -> tensors."""
 
+from typing import Protocol, runtime_checkable
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from model.interface import Interface
+
+
+@runtime_checkable
+class DeferredFrame(Protocol):
+    """A frame that never is RGB at full size: who draws it has its own way.
+
+    Attributes:
+        shape: (H, W, 3) that it would have.
+    """
+
+    shape: tuple[int, int, int]
+
+    def downsample(self, ratio: float) -> np.ndarray:
+        """What the function `downsample` answers, as an array."""
+
+    def thumbnail(self, size: tuple[int, int]) -> np.ndarray:
+        """(h, w, 3) uint8 RGB of a few pixels; size: (w, h)."""
 
 
 def planar(pixels: np.ndarray) -> Tensor:
@@ -15,8 +34,11 @@ def planar(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def to_device(pixels: np.ndarray, device: torch.device) -> Tensor:
-    """(H, W, C) uint8 or uint16 -> (C, H, W) float32 in [0, 1], made where it is used: integers travel."""
+def to_device(pixels: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """(H, W, C) uint8 or uint16 -> (C, H, W) float32 in [0, 1], made where it is used: integers travel. What is that
+    already only travels."""
+    if isinstance(pixels, Tensor):
+        return pixels.to(device)
     scale = 1 / float(np.iinfo(pixels.dtype).max)
     if device.type == 'cpu' or pixels.dtype == np.uint16:
         return planar(pixels).mul_(scale).to(device)

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from .base import Engine
 from .cuts import CutDetector
-from .frames import downsample, to_device
+from .frames import DeferredFrame, downsample, to_device
 from .opening import open_engine
 from .person_size import SizeChooser, person_share
 from .plate import PlateCue
-from .prediction import DensePrediction, LinearPrediction, Prediction
+from .prediction import DensePrediction, LinearPrediction, Prediction, SmallPrediction
 from .sizes import AUTO, auto_ratio, choose_inference_size
 
 
@@ -115,7 +115,8 @@ class Matter:
         """Matte the next frames, which all have one size, in one call of the network.
 
         Args:
-            frames: (H, W, 3) uint8 or uint16 RGB arrays.
+            frames: (H, W, 3) uint8 or uint16 RGB arrays; or, without cues, `frames.DeferredFrame`s, which are answered
+                with `SmallPrediction`s.
             cues: what the network takes beside them, by name: as many arrays (H, W, C) as frames.
         Raises:
             ValueError: the ratio leaves no pixel of a frame; or cues that are not those that the network takes.
@@ -168,6 +169,11 @@ class Matter:
                 *self.internal_size(*size), person_share(alpha) ** 2))
         return changed
 
+    def small_size(self, width: int, height: int) -> tuple[int, int] | None:
+        """(w, h) [px] of the picture that alone the engine needs of a frame of this size; None: all of it."""
+        splits = self.device.type == 'cpu' and self.engine.coefficients is not None
+        return self.internal_size(width, height) if splits and self.ratio_for(width, height) < 1 else None
+
     @torch.inference_mode()
     def predict_together(self, frames: Sequence[np.ndarray], **cues: Sequence[np.ndarray]) -> list[Prediction]:
         """As `predict`, without looking at sizes and cuts."""
@@ -175,8 +181,11 @@ class Matter:
         ratio = self.ratio_for(W, H)
         if min(H, W) * ratio < 1:
             raise ValueError(f'downsample_ratio {ratio} leaves no pixel of a {W}x{H} frame: use a larger ratio')
-        if self.device.type == 'cpu' and ratio < 1 and self.engine.coefficients is not None:
+        if self.small_size(W, H) is not None:
             return [self._linear_prediction(frame, ratio) for frame in frames]
+        deferred = [frame for frame in frames if isinstance(frame, DeferredFrame)]
+        if deferred:
+            frames = [torch.from_numpy(frame.downsample(1.0)) for frame in frames]
         pictures = [torch.stack([to_device(frame, self.device) for frame in several]).to(self.dtype)
                     for several in (frames, *cues.values())]
         recurs = bool(self.interface.states)
@@ -184,12 +193,17 @@ class Matter:
                              *([ratio] if self.interface.takes_ratio else []))
         outputs, self.rec = self.interface.split(answer)
         outputs = {name: output[0] if recurs else output for name, output in self.interface.shown(outputs).items()}
+        if deferred:
+            return [SmallPrediction.of_full(outputs['fgr'][t], outputs['pha'][t], frame)
+                    for t, frame in enumerate(frames)]
         return [DensePrediction({name: output[t] for name, output in outputs.items()}, (H, W))
                 for t in range(len(frames))]
 
-    def _linear_prediction(self, frame: np.ndarray, ratio: float) -> LinearPrediction:
+    def _linear_prediction(self, frame: np.ndarray | DeferredFrame, ratio: float) -> SmallPrediction:
         """A CPU gains nothing from several frames at a time, and loses cache."""
-        small = downsample(frame, ratio)                                                     # (3, h, w)
+        deferred = isinstance(frame, DeferredFrame)
+        small = torch.from_numpy(frame.downsample(ratio)) if deferred else downsample(frame, ratio)    # (3, h, w)
         src = small[None].to(self.dtype).contiguous(memory_format=torch.channels_last)
         coefficients, *self.rec = self.engine.coefficients(src, *self.rec)
-        return LinearPrediction(coefficients[0].contiguous(), frame, small)
+        coefficients = coefficients[0].contiguous()
+        return SmallPrediction(coefficients, small) if deferred else LinearPrediction(coefficients, frame, small)

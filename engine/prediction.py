@@ -51,7 +51,30 @@ def _enlarge(planes: Tensor, size: tuple[int, int], exact: bool) -> Tensor:
     return F.interpolate(planes[None], size, mode='bilinear', align_corners=False)[0]
 
 
-class LinearPrediction:
+class SmallPrediction:
+    """What is known before the full size of a frame is looked at.
+
+    Args:
+        coefficients: (8, h, w) float32 on the CPU: A and b of `model.guided_filter`.
+        base_src: (3, h, w) small source in [0, 1] that they are of.
+    """
+
+    def __init__(self, coefficients: Tensor, base_src: Tensor):
+        self.coefficients, self.base_src = coefficients, base_src
+
+    @classmethod
+    def of_full(cls, fgr: Tensor, pha: Tensor, src: Tensor) -> 'SmallPrediction':
+        """Answers at full size, fgr (3, H, W) and pha (1, H, W), as a model that is constant everywhere."""
+        fgr, pha, src = (tensor.float().cpu() for tensor in (fgr, pha, src))
+        return cls(torch.cat([torch.zeros(4, *src.shape[1:]), fgr - src, pha]), src)
+
+    def small_alpha(self) -> np.ndarray:
+        """(h, w) float32 alpha, at any size."""
+        mean = self.base_src.float().mean(0)
+        return (self.coefficients[3] * mean + self.coefficients[7]).clamp(0, 1).numpy()
+
+
+class LinearPrediction(SmallPrediction):
     """The guided filter's linear model (small) and the source (large), combined only where and when it is needed.
 
     Bilinear interpolation is separable: columns are interpolated once for all small rows, then every strip mixes the
@@ -66,13 +89,14 @@ class LinearPrediction:
     device = torch.device('cpu')
 
     def __init__(self, coefficients: Tensor, pixels: np.ndarray, base_src: Tensor):
-        self.height, self._pixels, self._base_src, self._coefficients = len(pixels), pixels, base_src, coefficients
+        super().__init__(coefficients, base_src)
+        self.height, self._pixels = len(pixels), pixels
         self._wide = F.interpolate(coefficients[None], (coefficients.size(1), pixels.shape[1]), mode='bilinear')[0]
         self._scale = 1 / float(np.iinfo(pixels.dtype).max)
 
     def rows(self, start: int, stop: int, names: Sequence[str] = ('fgr', 'pha')) -> dict[str, Tensor]:
         """fgr (3, R, W) and pha (1, R, W) of rows start..stop, float32 in [0, 1]."""
-        first, mix = row_mix(self._coefficients.size(1), self.height, start, stop)
+        first, mix = row_mix(self.coefficients.size(1), self.height, start, stop)
         Ab = torch.matmul(mix, self._wide[:, first:first + mix.size(1)])                     # (8, R, W)
         src = planar(self._pixels[start:stop]).mul_(self._scale)                             # (3, R, W)
         mean = src.mean(0, keepdim=True)
@@ -81,13 +105,8 @@ class LinearPrediction:
         pha = torch.addcmul(Ab[7:], Ab[3:4], mean).clamp_(0, 1)
         return {'fgr': fgr, 'pha': pha}
 
-    def small_alpha(self) -> np.ndarray:
-        """(h, w) float32 alpha, at any size."""
-        mean = self._base_src.float().mean(0)
-        return (self._coefficients[3] * mean + self._coefficients[7]).clamp(0, 1).numpy()
 
-
-Prediction = DensePrediction | LinearPrediction
+Prediction = DensePrediction | SmallPrediction
 
 
 @lru_cache(maxsize=512)

@@ -44,6 +44,19 @@ class StreamInfo:
     frame_count: int | None = None    # as the container promises; None when it does not say
     clock_start: Fraction = Fraction(0)   # [s] time that an output calls zero
     is_video: bool = True             # False: a folder of images or one image
+    pixel_format: str = ''            # of the decoder, as FFmpeg calls it
+    is_turned: bool = False           # the decoder gives pictures that are to be rotated
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an encoder takes as it is. Size: [px], that of the pictures, or one more where sides must be even."""
+
+    pixel_format: str                 # as FFmpeg calls it
+    width: int
+    height: int
+    tags: ColorTags                   # matrix and range that it is written with
+    left_chroma: bool                 # chroma lies on the even columns, not between two
 
 
 @dataclass

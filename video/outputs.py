@@ -1,17 +1,18 @@
 """Which files a conversion writes: kinds, names, writers, and the checks that keep user data safe."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 
 from files import check_apart, is_image_path, publish
 
 from .formats import DEFAULT_CRF, holds_alpha, is_container_path
-from .frame import StreamInfo
+from .frame import StreamInfo, Target
 from .images import ImageFileWriter, ImageFolderWriter, existing_frames, list_images
 from .kinds import KINDS, check_kinds
 from .writer import VideoFileWriter
@@ -162,6 +163,11 @@ class OutputSet:
         """(kind, bit depth) pairs for the renderer; 8-bit sources are widened only for codecs that always hold more."""
         return [(kind, self._depth(writer)) for kind, writer in self._writers]
 
+    @property
+    def targets(self) -> list[tuple[str, Target | None]]:
+        """Kind of every output, and what its encoder takes; None where it is no video."""
+        return [(kind, getattr(writer, 'target', None)) for kind, writer in self._writers]
+
     def _depth(self, writer) -> int:
         if isinstance(writer, VideoFileWriter):
             return writer.bit_depth
@@ -172,10 +178,13 @@ class OutputSet:
         """Of all writers."""
         return [note for _, writer in self._writers for note in writer.notes]
 
-    def write(self, rendered: dict[tuple[str, int], np.ndarray], pts: int, duration: int | None = None) -> None:
-        """A frame of every output."""
-        for kind, writer in self._writers:
-            writer.write_frame(rendered[kind, self._depth(writer)], pts, duration)
+    def write(self, rendered: dict[tuple[str, int], np.ndarray] | Sequence[av.VideoFrame], pts: int,
+              duration: int | None = None) -> None:
+        """A frame of every output: arrays as `wanted`, or frames in the order of `targets`."""
+        if isinstance(rendered, dict):
+            rendered = [rendered[kind, self._depth(writer)] for kind, writer in self._writers]
+        for (_, writer), picture in zip(self._writers, rendered, strict=True):
+            writer.write_frame(picture, pts, duration)
 
     def close(self) -> None:
         """Complete every file, then give all of them their names. If one fails, there is none."""

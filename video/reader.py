@@ -89,7 +89,8 @@ class VideoReader:
             width, height, Fraction(stream.average_rate or stream.guessed_rate or 30), Fraction(stream.time_base),
             sar or Fraction(1), max(component.bits for component in first.format.components),
             ColorTags(int(first.colorspace), int(first.color_primaries), int(first.color_trc), full_range),
-            self._frame_count, clock_start(stream.container))
+            self._frame_count, clock_start(stream.container), pixel_format=first.format.name,
+            is_turned=first.rotation != 0)
 
     @staticmethod
     def _declared_duration(container, stream) -> Fraction | None:
@@ -111,9 +112,16 @@ class VideoReader:
         Args:
             start: [s] skip everything before this time (through the nearest key frame).
         """
-        begun, self._begun = self._begun if start == 0 else None, None
         pixel_format = 'rgb48le' if self._info.bit_depth > 8 else 'rgb24'
-        reformatter, index, end = VideoReformatter(), 0, Fraction(0)
+        reformatter = VideoReformatter()
+        for index, (decoded, pts) in enumerate(self.decoded(start)):
+            yield Frame(to_rgb(decoded, pixel_format, reformatter=reformatter), index, pts,
+                        duration=decoded.duration or None)
+
+    def decoded(self, start: float = 0.0) -> Iterator[tuple[av.VideoFrame, int]]:
+        """As `frames`: what the decoder gives, and its presentation time in units of `info.time_base`."""
+        begun, self._begun = self._begun if start == 0 else None, None
+        index, end = 0, Fraction(0)
         time_base, step = self._info.time_base, 1 / (self._info.frame_rate * self._info.time_base)
         with begun[0] if begun else self._open() as container:
             stream = video_stream(container)
@@ -126,8 +134,7 @@ class VideoReader:
                 if (pts - origin) * time_base < start:
                     continue
                 end = (pts - origin + step) * time_base
-                yield Frame(to_rgb(decoded, pixel_format, reformatter=reformatter), index, pts,
-                            duration=decoded.duration or None)
+                yield decoded, pts
                 index += 1
             late = end + max(0, origin * time_base)      # some formats count their duration from the clock's zero
             self.damage = self._describe_damage(container, index, end, late, errors) if start == 0 else ''

@@ -15,7 +15,7 @@ from files import WholeFile
 from .audio import Companions
 from .chroma import move_chroma_left
 from .formats import DEFAULT_CRF, Container, codec_of, container_of
-from .frame import ColorTags, StreamInfo
+from .frame import ColorTags, StreamInfo, Target
 from .reader import EXACT
 
 HELD = 1.5        # usual distances between pictures: one that stands longer says so itself
@@ -141,18 +141,23 @@ class VideoFileWriter:
         matrix = source.matrix if source.matrix in (1, 5, 6, 9) else 1
         return ColorTags(matrix, source.primaries, source.transfer, full_range=False)
 
-    def write_frame(self, pixels: np.ndarray, pts: int, duration: int | None = None) -> None:
+    @property
+    def target(self) -> Target:
+        """What the encoder takes as it is."""
+        return Target(self._stream.pix_fmt, self._stream.width, self._stream.height, self._tags, self.codec.left_chroma)
+
+    def write_frame(self, pixels: np.ndarray | av.VideoFrame, pts: int, duration: int | None = None) -> None:
         """Encode one picture.
 
         Args:
-            pixels: (H, W, channels) uint8 or uint16, contiguous; `bit_depth` says which is stored without loss.
+            pixels: (H, W, channels) uint8 or uint16, contiguous; `bit_depth` says which is stored without loss. Or a
+                frame that is as `target` says.
             pts: presentation time in units of `info.time_base`, larger than the one before.
             duration: in the same units, where it is known: how long the last picture stands.
         """
-        if pixels.shape[:2] != (self.info.height, self.info.width):
-            raise ValueError(f'{self.path}: a frame is {pixels.shape[1]}x{pixels.shape[0]}, the video started with '
-                             f'{self.info.width}x{self.info.height}: set input_resize, or write a folder of images')
-        frame = self._to_codec_format(pixels)
+        frame = pixels if isinstance(pixels, av.VideoFrame) else self._to_codec_format(pixels)
+        frame.colorspace, frame.color_range = self._tags.matrix, 2 if self._tags.full_range else 1
+        frame.color_primaries, frame.color_trc = self._tags.primaries, self._tags.transfer
         frame.pts = pts - int(self.info.clock_start / self.info.time_base)
         frame.time_base = self.info.time_base
         if duration and duration * self.info.time_base * self.info.frame_rate > HELD:
@@ -163,6 +168,9 @@ class VideoFileWriter:
         self._last_pts = frame.pts
 
     def _to_codec_format(self, pixels: np.ndarray) -> av.VideoFrame:
+        if pixels.shape[:2] != (self.info.height, self.info.width):
+            raise ValueError(f'{self.path}: a frame is {pixels.shape[1]}x{pixels.shape[0]}, the video started with '
+                             f'{self.info.width}x{self.info.height}: set input_resize, or write a folder of images')
         if pixels.shape[2] == 1:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
         height, width = pixels.shape[:2]
@@ -176,8 +184,6 @@ class VideoFileWriter:
                                            dst_colorspace=self._tags.sws_matrix or 1)
         if self.codec.left_chroma:
             move_chroma_left(frame)
-        frame.colorspace, frame.color_range = self._tags.matrix, 2 if self._tags.full_range else 1
-        frame.color_primaries, frame.color_trc = self._tags.primaries, self._tags.transfer
         return frame
 
     def _mux(self, packet: av.Packet) -> None:
