@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from files import whole_folder
 from model.interface import interface_of
 from model.weights import load_network
 
+from .plates import damaged_plate
 from .tree import Clip, read_rgb, write_image
 
 Model = Callable[..., list[Tensor]]         # fgr, pha, *rec = model(src, *rec, downsample_ratio)
@@ -81,14 +83,15 @@ def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | 
         for kind in ('pha', 'fgr'):
             (partial / kind).mkdir()
         reset_peak_memory(device)
-        run = _run_frames(model, frames, partial, downsample_ratio, device, dtype, tick)
+        plate = find_plate(clip) if 'bgr' in interface_of(model).inputs else None
+        run = _run_frames(model, frames, partial, downsample_ratio, device, dtype, tick, plate)
         run.peak_mb, run.fingerprint = peak_memory_mb(device), clip.fingerprint('com')
         (partial / 'run.json').write_text(json.dumps(asdict(run)) + '\n')
     return run
 
 
 def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_ratio: float | None, device: str,
-                dtype: torch.dtype, tick: Callable[[], object]) -> Run:
+                dtype: torch.dtype, tick: Callable[[], object], plate: np.ndarray | None) -> Run:
     """The frames of one clip through the network, in order, each written as soon as it is there."""
     interface = interface_of(model)
     rec = interface.first_states()
@@ -100,9 +103,11 @@ def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_
             raise ValueError(f'{path} is {image.shape[1]}x{image.shape[0]}, the first frame {size[1]}x{size[0]}')
         ratio = downsample_ratio or getattr(model, 'downsample_ratio', None) or auto_ratio(
             *size[1::-1], choose_inference_size(model))
-        src = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].to(dtype) / 255
+        ratio = min(ratio, interface.largest_ratio)
+        cues = [] if plate is None else [to_tensor(plate, device, dtype)]
+        src = to_tensor(image, device, dtype)
         start = time.perf_counter()
-        outputs, rec = interface.split(model(src, *rec, ratio))
+        outputs, rec = interface.split(model(src, *cues, *rec, *([ratio] if interface.takes_ratio else [])))
         if device != 'cpu':
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
@@ -112,6 +117,23 @@ def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_
             write_image(folder / kind / f'{name}.png', to_bytes(x[0]))
         tick()
     return Run(size[1], size[0], ratio, seconds)
+
+
+def to_tensor(image: np.ndarray, device: str, dtype: torch.dtype) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(image).to(device).permute(2, 0, 1)[None].to(dtype) / 255
+
+
+def find_plate(clip: Clip) -> np.ndarray:
+    """The background of a clip's first frame, damaged (`plates`), for networks that take a plate.
+
+    Raises:
+        ValueError: the test set has no backgrounds.
+    """
+    backgrounds = clip.frames('bgr')
+    if not backgrounds:
+        raise ValueError(f'no background plate: this network needs {clip.folder / "bgr"}/<frame>.png or .jpg')
+    return damaged_plate(read_rgb(next(iter(backgrounds.values()))), str(clip))
 
 
 def to_bytes(x: Tensor):
