@@ -10,6 +10,8 @@
 viewers want an opaque picture; for a transparent one, use inference.py).
 """
 
+import cli  # noqa: F401  # isort: skip
+
 import argparse
 import sys
 import time

@@ -6,6 +6,8 @@
 Paper: Robust High-Resolution Video Matting with Temporal Guidance, arXiv 2108.11515, section 5.
 """
 
+import cli  # noqa: F401  # isort: skip
+
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence

@@ -6,4 +6,6 @@ threads that wait by spinning hold up the decoder, the renderer and the encoder.
 
 import os
 
+import files.as_script  # noqa: F401  (Ctrl-C while torch is being loaded)
+
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')

@@ -6,6 +6,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+from files.terminal import be_patient, plain
+
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)
 
 
@@ -18,13 +20,17 @@ def command(main: Callable[[Sequence[str] | None], int | None]) -> Callable[...,
 
 
 def run_command(run: Callable[[], int | None]) -> int:
-    """Call `run` as the body of a command: errors become one line, SIGTERM cleans up like Ctrl-C.
+    """Call `run` as the body of a command: errors become one line, SIGTERM and the end of the terminal
+    clean up like Ctrl-C, and printing cannot fail.
 
     Returns:
         Exit code: that of `run`, 0 where it answers none, 2 for bad input, 130 when interrupted.
     """
+    be_patient()
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+        for number in (signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, 'SIGHUP') else ())):
+            if signal.getsignal(number) != signal.SIG_IGN:          # nohup
+                signal.signal(number, _terminate)
     try:
         return run() or 0
     except KeyboardInterrupt:
@@ -42,5 +48,5 @@ def _terminate(signum, frame):
 def one_line(error: BaseException) -> str:
     """The message without line breaks; system errors without their number, but with the file."""
     if isinstance(error, OSError) and error.strerror:
-        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
-    return ' '.join(str(error).split())
+        return plain(f'{error.filename}: {error.strerror}' if error.filename else error.strerror)
+    return plain(' '.join(str(error).split()))

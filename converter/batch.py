@@ -11,6 +11,7 @@ from tqdm import tqdm
 from cli.command import EXPECTED_ERRORS, one_line
 from converter.conversion import ConversionReport
 from engine.flags import matter_settings, parse_resize
+from files.terminal import plain
 from video.pipeline import StageError
 from video.plate import check_plate
 
@@ -40,22 +41,23 @@ def convert_one(source: Path, outputs: Iterable[Path], skip: bool,
         convert: does the work.
     """
     names = [str(path) for path in outputs]
+    shown = plain(', '.join(names))
     if skip:
-        print(f'{source}: skipped, {", ".join(names)} exists')
+        print(f'{plain(source)}: skipped, {shown} exists')
         return ConversionReport(str(source), names, 'skipped')
     started = time.perf_counter()
     try:
         report = convert()
     except EXPECTED_ERRORS as error:
         status = 'failed' if isinstance(error, StageError) else 'bad input'
-        print(f'error: {source}: {one_line(error)}', file=sys.stderr)
+        print(f'error: {plain(source)}: {one_line(error)}', file=sys.stderr)
         return ConversionReport(str(source), names, status, error=one_line(error),
                                 seconds=time.perf_counter() - started)
     for note in report.notes:
-        tqdm.write(f'note: {note}')
+        tqdm.write(f'note: {plain(note)}')
     if report.error:
-        print(f'warning: {report.error}', file=sys.stderr)
-    print(f'{", ".join(names)}: {report.summary()}')
+        print(f'warning: {plain(report.error)}', file=sys.stderr)
+    print(f'{shown}: {report.summary()}')
     return report
 
 

@@ -9,6 +9,36 @@ from torch.nn import functional as F
 
 from model.interface import Interface
 
+ROUNDING = 0.05     # filters overshoot a little
+
+
+def as_frame(pixels: np.ndarray | Tensor) -> np.ndarray:
+    """A frame as somebody's own loop has it -> (H, W, 3) uint8 or uint16, contiguous.
+
+    Raises:
+        ValueError: values of which nobody can tell what they mean; the message says what to do.
+    """
+    if isinstance(pixels, Tensor):
+        if pixels.dim() != 3 or pixels.size(0) != 3:
+            raise ValueError(f'a tensor must be (3, H, W), got shape {list(pixels.shape)}')
+        if pixels.dtype == torch.uint8:
+            return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
+        if not pixels.is_floating_point():
+            raise ValueError(f'a tensor must be float in [0, 1], or uint8, got {pixels.dtype}')
+        low, high = pixels.aminmax()
+        if not (torch.isfinite(low) and torch.isfinite(high)):
+            raise ValueError('a tensor must be float in [0, 1], got values that are not finite numbers (NaN)')
+        if low < -ROUNDING or high > 1 + ROUNDING:
+            raise ValueError(f'a float tensor must be in [0, 1], got {low:.4g} to {high:.4g}: divide by 255?')
+        return (pixels.detach().clamp(0, 1) * 65535).round().to(torch.int32).permute(1, 2, 0).cpu().numpy().astype('u2')
+    if not isinstance(pixels, np.ndarray) or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f'a frame must be an array (H, W, 3) or a tensor (3, H, W), got {type(pixels).__name__} of '
+                         f'shape {list(getattr(pixels, "shape", []))}')
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f'an array must be uint8 or uint16, got {pixels.dtype}: array.astype(np.uint8) if its values '
+                         'are 0 to 255')
+    return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder('='))
+
 
 @runtime_checkable
 class DeferredFrame(Protocol):

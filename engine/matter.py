@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .base import Engine
 from .cuts import CutDetector
-from .frames import DeferredFrame, downsample, to_device
+from .frames import DeferredFrame, as_frame, downsample, to_device
 from .opening import open_engine
 from .person_size import SizeChooser, person_share
 from .plate import PlateCue
@@ -48,6 +48,7 @@ class Matter:
         self.ratio = downsample_ratio and self.engine.choose_ratio(downsample_ratio) or self.engine.downsample_ratio
         self.inference_size = choose_inference_size(self.engine, inference_size)
         self.rec: list[Tensor | None] = self.interface.first_states()
+        self._calls = 0
         self._size, self._cuts = None, CutDetector() if reset_on_cut else None
         self.plate = PlateCue(background_plate) if isinstance(background_plate, np.ndarray) else background_plate
         if self.plate is not None and 'bgr' not in self.interface.inputs:
@@ -100,14 +101,16 @@ class Matter:
         """Matte the next frame.
 
         Args:
-            pixels: (H, W, 3) uint8 or uint16 RGB array, or a (3, H, W) float tensor in [0, 1].
+            pixels: (H, W, 3) uint8 or uint16 RGB array, also a view as OpenCV's `frame[:, :, ::-1]`; or a (3, H, W)
+                tensor, float in [0, 1] or uint8.
             cues: what the network takes beside it, by name, as arrays of the same size.
         Returns:
             fgr (3, H, W) and pha (1, H, W), float32 in [0, 1], on the network's device.
+        Raises:
+            ValueError: see `as_frame`, and `predict`.
         """
-        if isinstance(pixels, Tensor):
-            pixels = (pixels.clamp(0, 1) * 65535).round().to(torch.int32).permute(1, 2, 0).cpu().numpy().astype('u2')
-        prediction = self.predict([pixels], **{name: [cue] for name, cue in cues.items()})[0]
+        prediction = self.predict([as_frame(pixels)], **{
+            name: [np.ascontiguousarray(cue)] for name, cue in cues.items()})[0]
         planes = prediction.rows(0, prediction.height)
         return planes['fgr'], planes['pha']
 
@@ -193,6 +196,7 @@ class Matter:
                              *([ratio] if self.interface.takes_ratio else []))
         outputs, self.rec = self.interface.split(answer)
         outputs = {name: output[0] if recurs else output for name, output in self.interface.shown(outputs).items()}
+        self._check_finite(outputs['pha'])
         if deferred:
             return [SmallPrediction.of_full(outputs['fgr'][t], outputs['pha'][t], frame)
                     for t, frame in enumerate(frames)]
@@ -205,5 +209,18 @@ class Matter:
         small = torch.from_numpy(frame.downsample(ratio)) if deferred else downsample(frame, ratio)    # (3, h, w)
         src = small[None].to(self.dtype).contiguous(memory_format=torch.channels_last)
         coefficients, *self.rec = self.engine.coefficients(src, *self.rec)
+        self._check_finite(coefficients)
         coefficients = coefficients[0].contiguous()
         return SmallPrediction(coefficients, small) if deferred else LinearPrediction(coefficients, frame, small)
+
+    def _check_finite(self, values: Tensor) -> None:
+        """Of every call on a CPU; elsewhere, where looking means waiting, of every hundredth.
+
+        Raises:
+            ValueError: they are no numbers: as pixels they would be a black matte.
+        """
+        self._calls += 1
+        looks = self.device.type == 'cpu' or self._calls % 100 == 1
+        if looks and not torch.isfinite(values.sum(dtype=torch.float32)):
+            raise ValueError('the network answered values that are not finite numbers: its weights are damaged, or its '
+                             'precision is too small for them (--precision fp32)')

@@ -48,5 +48,5 @@ def open_engine(model: nn.Module | str | Path, device: str | torch.device | None
     parameter = next(iter(model.parameters()), None)
     if parameter is None and (device is None or dtype is None):
         raise ValueError('model has no parameters to read device and dtype from: give both')
-    device = torch.device(device) if device is not None else parameter.device
+    device = choose_device(device) if device is not None else parameter.device
     return ENGINES[engine](model, device, dtype or parameter.dtype)

@@ -1,5 +1,6 @@
 """State dicts: reading them from files without running code, and loading them with every key accounted for."""
 
+import hashlib
 import pickle
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -10,22 +11,44 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 NAMES_SHOWN = 4
+WRAPPERS = 'state_dict', 'model_state_dict', 'model'
+PREFIXES = 'module.', '_orig_mod.', 'model.', 'network.'
+LARGEST = 1e8           # of a weight: networks that work have nothing near it (variances of inputs 0 to 255 are 1e4)
+NO_CHECKPOINTS = [
+    (b'<!doctype', 'a web page, not weights: the download went wrong (a login page, or the page about the file)'),
+    (b'<html', 'a web page, not weights: the download went wrong (a login page, or the page about the file)'),
+    (b'version https://git-lfs', 'a pointer of Git LFS, not the weights themselves: run "git lfs pull"')]
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a checkpoint file and its metadata; never runs code from the file.
 
-    Accepts .safetensors, and .pth whose state dict is flat or stands under 'state_dict' or 'model'.
+    Accepts .safetensors, and .pth whose state dict is flat or stands under one of `WRAPPERS`; names may have the
+    prefixes of DataParallel, torch.compile and Lightning.
 
     Raises:
-        ValueError: the file is damaged, holds anything but tensors, or is not a checkpoint.
+        ValueError: the file is damaged, holds anything but tensors, or numbers that no network has; or it is not a
+            checkpoint. PermissionError: it cannot be read.
     """
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(256).lstrip().lower()
+    except OSError as error:
+        raise PermissionError(f'checkpoint {path} cannot be read: {error.strerror}') from error
+    kind = next((kind for mark, kind in NO_CHECKPOINTS if start.startswith(mark)), None)
+    if kind is not None:
+        raise ValueError(f'checkpoint {path} is {kind}')
     if path.suffix == '.safetensors':
         try:
             with safe_open(path, framework='pt') as file:
-                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                metadata = file.metadata() or {}
         except SafetensorError as error:
             raise ValueError(f'checkpoint {path} is damaged or not a safetensors file: {error}') from error
+        if 'sha256' in metadata and metadata['sha256'] != checksum(state):
+            raise ValueError(f'checkpoint {path} is damaged: its tensors are not those that were saved (SHA-256)')
+        check_values(state, path)
+        return state, metadata
     if _is_torchscript(path):
         raise ValueError(f'checkpoint {path} is a TorchScript archive, not a state dict: load it with torch.jit.load '
                          'and pass it to convert_video as the model')
@@ -34,14 +57,51 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except pickle.UnpicklingError as error:
         raise ValueError(f'checkpoint {path} holds Python objects other than tensors and was not loaded, because '
                          'unpickling them could run code: save its state_dict() alone') from error
-    except (RuntimeError, EOFError, KeyError, OSError) as error:
+    except (RuntimeError, EOFError, KeyError, OSError, ValueError, TypeError, AttributeError, IndexError,
+            OverflowError, MemoryError, ImportError) as error:
         raise ValueError(f'checkpoint {path} is damaged or not a PyTorch file: {_first_line(error)}') from error
-    for wrapper in ('state_dict', 'model'):
+    for wrapper in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
+    state = without_prefixes(state)
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f'checkpoint {path} is not a state dict: expected a dictionary of tensors')
+    check_values(state, path)
     return dict(state), {}
+
+
+def without_prefixes(state: object) -> object:
+    """Names as the network has them, when all carry what a wrapper around it has added."""
+    if not isinstance(state, dict) or not state or not all(isinstance(name, str) for name in state):
+        return state
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            return without_prefixes({name.removeprefix(prefix): value for name, value in state.items()})
+    return state
+
+
+def check_values(state: Mapping[str, Tensor], path: Path) -> None:
+    """
+    Raises:
+        ValueError: numbers that are not finite or absurdly large: a training that diverged, or a damaged file.
+    """
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and tensor.numel():
+            low, high = tensor.float().aminmax() if tensor.element_size() < 8 else tensor.aminmax()
+            if not (float(low) > -LARGEST and float(high) < LARGEST):
+                wrong = 'values that are not finite' if not tensor.isfinite().all() else 'absurdly large values'
+                raise ValueError(f'checkpoint {path} holds {wrong} ({name}): a training that diverged, or a damaged '
+                                 'file')
+
+
+def checksum(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f'{name} {tensor.dtype} {list(tensor.shape)}'.encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy() if tensor.numel() else b'')
+    return digest.hexdigest()
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -9,12 +9,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from files import whole_file
+from files.terminal import plain
 
 from .downloads import download_once
 from .families import build_network, check_variant, nearest, recognise
 from .interface import INFERENCE_SIZE
 from .model import REFINERS
-from .state_dicts import load_strictly, read_state
+from .state_dicts import checksum, load_strictly, read_state
 
 DEFAULT_WEIGHTS = Path(__file__).parent / 'weights' / 'mobilenetv3_default.safetensors'
 BACKGROUND_WEIGHTS = DEFAULT_WEIGHTS.with_name('background_default.safetensors')      # with a background plate
@@ -87,7 +88,7 @@ def load_network(checkpoint: str | Path = 'default', variant: str | None = None,
     path = resolve_checkpoint(checkpoint, progress)
     state, metadata = read_state(path)
     if metadata.get('note'):
-        print(f'{path.name}: {metadata["note"]}', file=sys.stderr)
+        print(plain(f'{path.name}: {metadata["note"]}'), file=sys.stderr)
     form = recognise(state)
     if form is None:
         load_strictly(build_network(variant) if variant else nearest(state), state, f'checkpoint {path}')
@@ -134,7 +135,8 @@ def save_network(model: nn.Module, path: str | Path, note: str = '', overwrite: 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with whole_file(path, overwrite) as partial:
         if path.suffix == '.safetensors':
-            metadata = {'format': 'pt'} | model.facts() | ({'note': ' '.join(note.split())} if note else {})
+            metadata = {'format': 'pt', 'sha256': checksum(state)} | model.facts() | (
+                {'note': ' '.join(note.split())} if note else {})
             save_file(state, partial, metadata)
         else:
             torch.save(state, partial)

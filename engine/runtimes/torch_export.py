@@ -1,12 +1,12 @@
 """A torch.export program (.pt2) as a network."""
 
-import zipfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..base import ExportedNetwork, interface_named
+from .check_pt2 import check_pt2, weights_only
 
 
 class TorchExportNetwork(ExportedNetwork):
@@ -22,13 +22,14 @@ class TorchExportNetwork(ExportedNetwork):
         path = Path(path)
         if str(device) not in ('auto', 'cpu'):
             raise ValueError(f'{path}: .pt2 files run on the device of their export, the CPU; got device {device}')
-        if not zipfile.is_zipfile(path):
-            raise ValueError(f'{path} is not a torch.export program: not a zip archive')
+        check_pt2(path)
         extra = {'downsample_ratio': '', 'family': ''}
         try:
-            program = torch.export.load(str(path), extra_files=extra)
-        except (RuntimeError, ValueError, AssertionError, KeyError) as error:
-            raise ValueError(f'{path} is not a torch.export program: {str(error).splitlines()[0]}') from error
+            with weights_only():
+                program = torch.export.load(str(path), extra_files=extra)
+        except Exception as error:            # its reader raises all kinds, of files that are none
+            raise ValueError(f'{path} is not a torch.export program: {(str(error) or repr(error)).splitlines()[0]}'
+                             ) from error
         interface = interface_named(extra['family'])
         values = [node.meta['val'] for node in program.graph.find_nodes(op='placeholder')][-len(interface.frame_names):]
         src, states = values[0], values[len(interface.inputs):]

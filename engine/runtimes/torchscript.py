@@ -1,10 +1,13 @@
 """A TorchScript file as a network."""
 
+import sys
 import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from files.terminal import plain
 
 from ..base import INFERENCE_SIZE, ExportedNetwork, interface_named
 from ..device import choose_device
@@ -21,6 +24,8 @@ class TorchScriptNetwork(ExportedNetwork):
 
     def __init__(self, path: str | Path, device: str | torch.device = 'auto'):
         self._device = choose_device(device)
+        print(plain(f'{Path(path).name}: TorchScript runs code of its own, which can read and write any file: use only '
+                    'files of people that you trust'), file=sys.stderr)
         extra = {'precision': '', 'inference_size': '', 'family': ''}
         try:
             with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from files import whole_file
 
-from ..state_dicts import load_strictly, read_state
+from ..state_dicts import checksum, load_strictly, read_state
 from .network import InstanceForm, InstanceMattingNetwork
 from .spectral import SpectralWeight
 
@@ -105,7 +105,8 @@ def save_instance_network(network: InstanceMattingNetwork, path: str | Path, not
     path = Path(path)
     if path.suffix != '.safetensors':
         raise ValueError(f'instance weights must end in .safetensors, got {path.name!r}')
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     metadata = {'format': 'pt', 'family': 'instance', 'bleed': 'yes' if network.form.bleed else 'no'}
     with whole_file(path) as partial:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, partial,
-                  metadata | ({'note': ' '.join(note.split())} if note else {}))
+        save_file(state, partial, metadata | {'sha256': checksum(state)} |
+                  ({'note': ' '.join(note.split())} if note else {}))

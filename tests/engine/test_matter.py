@@ -241,3 +241,63 @@ def test_every_kind_of_encoder(variant):
         torch.testing.assert_close(prepared.step(pixels)[1], true_pha[0], atol=1e-3, rtol=1e-2)
         assert (quick.step(pixels)[1] - true_pha[0]).abs().mean() < 0.02
     assert not any(getattr(block, 'merged', True) is False for block in prepared.engine.modules())
+
+
+class Spy(torch.nn.Module):
+    """Remembers what it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, src, *rec):
+        self.src = src.detach().clone()
+        return src, src[..., :1, :, :], *[None] * 4
+
+
+def seen(pixels) -> torch.Tensor:
+    spy = Spy()
+    Matter(spy).step(pixels)
+    return spy.src
+
+
+@pytest.mark.parametrize('make', [
+    lambda rgb: rgb[:, :, ::-1].copy()[:, :, ::-1], lambda rgb: rgb[:, ::-1].copy()[:, ::-1],
+    lambda rgb: rgb[::-1].copy()[::-1], lambda rgb: np.asfortranarray(rgb),
+    lambda rgb: torch.from_numpy(rgb).permute(2, 0, 1), lambda rgb: rgb.astype('>u2') * 257,
+    lambda rgb: torch.from_numpy(rgb).permute(2, 0, 1) / 255,
+    lambda rgb: torch.from_numpy(rgb).permute(2, 0, 1).double() / 255,
+])
+def test_arrays_of_all_kinds_show_the_same_picture(make):
+    torch.testing.assert_close(seen(make(CLIP[0])), seen(CLIP[0]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda rgb: rgb.astype(np.int16), 'uint8 or uint16, got int16: array.astype'),
+    (lambda rgb: rgb.astype(np.int64), 'got int64'), (lambda rgb: rgb > 3, 'got bool'),
+    (lambda rgb: rgb / 255., 'got float64'), (lambda rgb: rgb[..., 0], r'array \(H, W, 3\)'),
+    (lambda rgb: rgb.transpose(2, 0, 1), r'array \(H, W, 3\)'), (lambda rgb: rgb.tolist(), 'got list'),
+    (lambda rgb: torch.from_numpy(rgb), r'a tensor must be \(3, H, W\)'),
+    (lambda rgb: torch.from_numpy(rgb).permute(2, 0, 1).int(), 'float in .0, 1., or uint8, got torch.int32'),
+    (lambda rgb: torch.from_numpy(rgb).permute(2, 0, 1).float(), 'divide by 255'),
+    (lambda rgb: torch.full((3, 8, 8), torch.nan), 'not finite'),
+])
+def test_arrays_that_nobody_can_read_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        seen(make(CLIP[0]))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='this machine has a CUDA device')
+def test_a_device_that_is_not_there():
+    with pytest.raises(ValueError, match='device must be .* present on this machine'):
+        Matter(BrightnessNetwork(), device='cuda')
+
+
+@pytest.mark.parametrize('ratio', [1, 0.5])
+def test_answers_that_are_no_numbers_are_an_error(network, ratio):
+    import copy
+    broken = copy.deepcopy(network)
+    with torch.no_grad():
+        broken.project_mat.conv.weight.fill_(torch.nan)
+    with pytest.raises(ValueError, match='not finite numbers'):
+        Matter(broken, ratio).step(CLIP[0])

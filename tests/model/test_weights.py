@@ -165,3 +165,63 @@ def test_missing_huggingface_names_the_install_line(monkeypatch):
     monkeypatch.delitem(sys.modules, 'model.huggingface', raising=False)
     with pytest.raises(RuntimeError, match='pip install -r requirements/hub.txt'):
         import model.huggingface  # noqa: F401
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda state: {f'module.{name}': value for name, value in state.items()},
+    lambda state: {f'_orig_mod.{name}': value for name, value in state.items()},
+    lambda state: {f'_orig_mod.module.{name}': value for name, value in state.items()},
+    lambda state: {'model_state_dict': state, 'epoch': 3},
+    lambda state: {'state_dict': {f'model.{name}': value for name, value in state.items()}, 'epoch': 2},
+], ids=['DataParallel', 'compile', 'both', 'model_state_dict', 'Lightning'])
+def test_checkpoints_as_others_save_them(tmp_path, wrap):
+    model = MattingNetwork()
+    torch.save(wrap(model.state_dict()), tmp_path / 'a.pth')
+    loaded = load_network(tmp_path / 'a.pth').state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize('value, message', [(float('nan'), 'values that are not finite'), (float('inf'), 'not finite'),
+                                            (1e20, 'absurdly large values')])
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_numbers_that_no_network_has(tmp_path, suffix, value, message):
+    model = MattingNetwork()
+    with torch.no_grad():
+        model.project_mat.conv.bias[0] = value
+    save_network(model, tmp_path / f'a{suffix}')
+    with pytest.raises(ValueError, match=f'{message} .project_mat.conv.bias'):
+        load_network(tmp_path / f'a{suffix}')
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    path = tmp_path / 'a.safetensors'
+    save_network(MattingNetwork(), path)
+    data = bytearray(path.read_bytes())
+    data[-1000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match='is damaged: its tensors are not those that were saved'):
+        load_network(path)
+
+
+@pytest.mark.parametrize('content, message', [
+    ('<!DOCTYPE html><html>', 'a web page, not weights'), ('\n<html>', 'a web page'),
+    ('version https://git-lfs.github.com', 'Git LFS')])
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_downloads_that_went_wrong(tmp_path, suffix, content, message):
+    (tmp_path / f'a{suffix}').write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_network(tmp_path / f'a{suffix}')
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may read everything')
+def test_weights_without_permission(tmp_path):
+    save_network(MattingNetwork(), tmp_path / 'a.pth')
+    (tmp_path / 'a.pth').chmod(0)
+    with pytest.raises(PermissionError, match='cannot be read: Permission denied'):
+        load_network(tmp_path / 'a.pth')
+
+
+def test_a_note_commands_no_terminal(tmp_path, capsys):
+    save_network(MattingNetwork(), tmp_path / 'a.safetensors', note='\x1b]0;owned\x07 good')
+    load_network(tmp_path / 'a.safetensors')
+    assert capsys.readouterr().err == 'a.safetensors: \\x1b]0;owned\\x07 good\n'
