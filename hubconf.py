@@ -7,7 +7,43 @@
 A new network is one line below. Every name here without an underscore is a door.
 """
 
+import functools as _functools
+import sys as _sys
+from contextlib import contextmanager as _contextmanager
+from pathlib import Path as _Path
+
 dependencies = ['torch', 'torchvision', 'safetensors']       # of the networks; `converter` says itself what it misses
+
+
+_ROOT = _Path(__file__).resolve().parent
+_OURS: dict = {}             # modules of ours that stepped aside for those of a program with the same names
+
+
+@_contextmanager
+def _ours():
+    """Meanwhile `model` and all other rooms are this repository's, although the program has a model.py of its own.
+
+    Yields:
+        Names of the program's modules, which are back afterwards.
+    """
+    rooms = {path.stem for path in _ROOT.iterdir() if path.suffix == '.py' or (path / '__init__.py').is_file()}
+    theirs = {name: module for name, module in list(_sys.modules.items()) if name.split('.')[0] in rooms and
+              name != 'hubconf' and not _is_ours(module)}
+    for name in theirs:
+        del _sys.modules[name]
+    _sys.modules.update(_OURS)
+    _sys.path.insert(0, str(_ROOT))
+    try:
+        yield set(theirs)
+    finally:
+        _sys.path.remove(str(_ROOT))
+        _OURS.update({name: _sys.modules[name] for name in theirs if name in _sys.modules})
+        _sys.modules.update(theirs)
+
+
+def _is_ours(module) -> bool:
+    place = getattr(module, '__file__', None) or next(iter(getattr(module, '__path__', [])), None)
+    return place is not None and _Path(place).resolve().is_relative_to(_ROOT)
 
 
 def _door(variant: str, own_weights: str | None = None, published: str | None = None, name: str | None = None):
@@ -22,8 +58,9 @@ def _door(variant: str, own_weights: str | None = None, published: str | None = 
     official = f'{published!r} (official weights, GPL-3.0), ' if published else ''
 
     def door(pretrained: bool | str = True, progress: bool = True, refiner: str | None = None):
-        from model.families import build_network
-        from model.weights import load_network
+        with _ours():
+            from model.families import build_network
+            from model.weights import load_network
         if pretrained is False or pretrained is None:
             return build_network(variant, **({'refiner': refiner} if refiner else {}))
         if pretrained is True and own_weights is None:
@@ -100,8 +137,16 @@ def converter():
         RuntimeError: a package it needs is missing; the message has the install line.
     """
     try:
-        from inference import convert_video
+        with _ours() as theirs:
+            from inference import convert_video
     except ModuleNotFoundError as error:
         raise RuntimeError(f'converter needs the package {error.name}, which is not installed: '
                            'pip install av opencv-python-headless numpy pillow tqdm') from error
-    return convert_video
+    if not theirs:
+        return convert_video
+
+    @_functools.wraps(convert_video)
+    def beside(*arguments, **settings):
+        with _ours():
+            return convert_video(*arguments, **settings)
+    return beside

@@ -10,6 +10,8 @@ composed from photos with mattes, or come from --data-root (I-HIM50K, V-HIM2K5).
 narrow network on two cores. The recipe: documentation/instance_matting.md.
 """
 
+from files.documents import read_yaml
+
 import cli  # noqa: F401  # isort: skip
 
 import sys
@@ -22,7 +24,6 @@ from pathlib import Path
 from random import Random
 
 import torch
-import yaml
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -276,15 +277,7 @@ def parse(arguments: Sequence[str] | None = None) -> InstanceConfig:
 
 
 def read_settings(path: Path) -> dict:
-    if not path.is_file():
-        raise FileNotFoundError(f'--config {path}: no such file')
-    try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f'--config {path} is not a YAML file: {" ".join(str(error).split())}') from error
-    if not isinstance(content, dict):
-        raise ValueError(f'--config {path}: expected lines `name: value`')
-    return content
+    return read_yaml(path, '--config')
 
 
 def cast(name: str, value):

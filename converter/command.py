@@ -1,9 +1,10 @@
 """The command line of inference.py: many inputs, one report, plain errors."""
 
 import argparse
+import sys
 from pathlib import Path
 
-from cli.command import run_command
+from cli.command import EXPECTED_ERRORS, one_line, run_command
 from cli.json_file import check_json, write_json
 from engine.flags import add_network_flags, add_size_flags, open_from_flags
 from engine.matter import Matter
@@ -120,14 +121,19 @@ def run(args: argparse.Namespace) -> int:
         return convert_one(clip.path, outputs.values(), skip,
                            lambda: convert_video(
                                engine, clip.path if only is None else only, **outputs, **own, **settings))
-    reports = []
+    reports, lost = [], ''
     write_report(args.report, reports)           # a name that cannot be written is known before the work
     for clip, outputs in jobs:
         reports.append(convert(clip, outputs))
-        write_report(args.report, reports)
+        try:
+            write_report(args.report, reports)
+        except OSError as error:     # a full disk under the report must not cost the clips that follow
+            lost = one_line(error)
+    if lost:
+        print(f'error: the report is not complete: {lost}', file=sys.stderr)
     if len(reports) > 1:
         print(count_statuses(reports))
-    return exit_code(reports)
+    return exit_code(reports) or int(bool(lost))
 
 
 def check_masks(args: argparse.Namespace, clips: list[Input]) -> None:
@@ -169,10 +175,13 @@ def check_files(args: argparse.Namespace, jobs: list[tuple[Input, dict[str, Path
 def is_done(source: Path, outputs: dict[str, Path], output_type: str) -> bool:
     """Whether an earlier run has made every output, with every frame of the input."""
     planned = [Output(key.removeprefix('output_'), path, output_type) for key, path in outputs.items()]
-    if not all(output.exists() for output in planned):
+    try:
+        if not all(output.exists() for output in planned):
+            return False
+        count = open_reader(source).info.frame_count if any(output.is_folder for output in planned) else None
+        return all(output.is_complete(count) for output in planned)
+    except EXPECTED_ERRORS:          # converting it says what is wrong, and does not stop the others
         return False
-    count = open_reader(source).info.frame_count if any(output.is_folder for output in planned) else None
-    return all(output.is_complete(count) for output in planned)
 
 
 def write_report(path: str | None, reports: list[ConversionReport]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from files import is_image_path, is_video_path, natural_sorted, whole_file
+from files.documents import read_json
 
 log = logging.getLogger(__name__)
 
@@ -168,3 +169,16 @@ def _write_atomically(file: Path, text: str) -> None:
             partial.write_text(text)
     except OSError as error:
         log.warning('the index of %s is not cached: %s', file.name, error)
+
+
+def annotations_of(path: Path, *names: str) -> list[list[dict]]:
+    """The lists of a COCO file.
+
+    Raises:
+        ValueError: another kind of file.
+    """
+    content = read_json(path, 'annotations')
+    lists = [content.get(name) if isinstance(content, dict) else None for name in names]
+    if not all(isinstance(items, list) and all(isinstance(item, dict) for item in items) for items in lists):
+        raise ValueError(f'annotations {path} must hold the lists {", ".join(names)} of a COCO file')
+    return lists

@@ -10,7 +10,7 @@ single folders; nothing is edited in the source. Example of a file, relative pat
 import os
 from pathlib import Path
 
-import yaml
+from files.documents import read_yaml
 
 ROOT_VARIABLE = 'MATTING_DATA'
 DEFAULT_FILE = 'data_paths.yaml'  # read from the working folder when neither a root nor a file is given
@@ -164,15 +164,16 @@ def _resolve(root: Path, choices: list[dict[str, str]]) -> dict[str, Path]:
 
 
 def _read_file(file: Path) -> dict:
-    if not file.is_file():
-        raise FileNotFoundError(f'data paths file {file} does not exist')
-    content = yaml.safe_load(file.read_text()) or {}
+    content = read_yaml(file, 'data paths file')
     for name, splits in content.items():
         if name == 'root':
+            if not isinstance(splits, str):
+                raise ValueError(f'{file}: root must be a path, got {str(splits)[:80]!r}')
             continue
         if name not in LAYOUTS:
             raise ValueError(f'{file}: {name!r} is no set; known: root, {", ".join(LAYOUTS)}')
-        if not isinstance(splits, dict) or not all(isinstance(roles, dict) for roles in splits.values()):
+        if not isinstance(splits, dict) or not all(isinstance(roles, dict) and all(
+                isinstance(path, str) for path in roles.values()) for roles in splits.values()):
             raise ValueError(f'{file}: {name} must be a mapping split -> role -> path, for example '
-                             f'{name}: {{train: {{fgr: ..., pha: ...}}}}, got {splits!r}')
+                             f'{name}: {{train: {{fgr: ..., pha: ...}}}}, got {str(splits)[:80]}')
     return content

@@ -112,7 +112,7 @@ def read_weights(folder: Path) -> dict[str, float]:
                 name, weight = row[0], float(row[1])
             except (IndexError, ValueError):
                 weight = -1.
-            if len(row) != 2 or not 0 <= weight < float('inf'):
+            if len(row) != 2 or name != Path(name).name or not 0 <= weight < float('inf'):
                 raise ValueError(f'{path}, line {number}: expected name,weight with a weight of at least 0, got '
                                  f'{",".join(row)[:80]!r}')
             weights[name] = weight

@@ -1,6 +1,5 @@
 """Persons to segment: COCO panoptic, Supervisely persons. YouTubeVIS is in youtubevis.py."""
 
-import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from files.documents import below
+
 from . import colour
 from .affine import Affine, random_affine, random_resized_crop, to_tensor, warp
 from .clips import pair_names
 from .draws import SeededDataset
-from .files import Damage, UnreadableFrame, cached, list_pictures, read_picture
+from .files import Damage, UnreadableFrame, annotations_of, cached, list_pictures, read_picture
 from .matting import check_sizes
 from .paths import Paths, exists, require
 
@@ -108,10 +109,11 @@ class CocoPersons:
     def _index(annfile: Path) -> list:
         """[panoptic file, ids of the segments to keep] of every picture with a person."""
         items = []
-        for annotation in json.loads(annfile.read_text())['annotations']:
+        for annotation in annotations_of(annfile, 'annotations')[0]:
             segments = annotation['segments_info']
             if any(segment['category_id'] == COCO_PERSON for segment in segments):
-                items.append([annotation['file_name'], [s['id'] for s in segments if s['category_id'] in COCO_WORN]])
+                worn = [segment['id'] for segment in segments if segment['category_id'] in COCO_WORN]
+                items.append([below(annotation['file_name'], annfile), worn])
         return items
 
     def __len__(self) -> int:

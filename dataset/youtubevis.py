@@ -1,13 +1,14 @@
 """YouTubeVIS 2021: clips with the union of all persons' masks."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from files.documents import below
+
 from .draws import SeededDataset
-from .files import Damage, UnreadableFrame, cached, read_picture
+from .files import Damage, UnreadableFrame, annotations_of, cached, read_picture
 from .matting import check_sizes
 from .paths import Paths, require
 from .sampling import SEGMENTATION_SPEEDS, train_frames, wrapped
@@ -38,13 +39,14 @@ class YouTubeVIS(SeededDataset):
     @staticmethod
     def _index(annfile: Path) -> list:
         """[frame file names, per frame the run lengths of every person's mask] of every video with a person."""
-        content = json.loads(annfile.read_text())
+        annotations, videos = annotations_of(annfile, 'annotations', 'videos')
         persons = {}
-        for annotation in content['annotations']:
+        for annotation in annotations:
             if annotation['category_id'] == PERSON:
                 persons.setdefault(annotation['video_id'], []).append(annotation['segmentations'])
-        return [[video['file_names'], [[mask for mask in masks if mask] for masks in zip(*persons[video['id']])]]
-                for video in content['videos'] if video['id'] in persons]
+        return [[[below(name, annfile) for name in video['file_names']],
+                 [[mask for mask in masks if mask] for masks in zip(*persons[video['id']])]]
+                for video in videos if video['id'] in persons]
 
     def __len__(self) -> int:
         return len(self.starts)

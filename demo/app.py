@@ -57,12 +57,13 @@ def serve(args: argparse.Namespace, until: threading.Event | None = None) -> int
     with tempfile.TemporaryDirectory(prefix='matting_page_') as folder:
         os.environ['GRADIO_TEMP_DIR'] = folder           # uploads vanish with the program, too
         try:
-            from demo.page import Page
+            from demo.page import Page, only_hosts
         except ModuleNotFoundError as error:
             raise RuntimeError(INSTALL if error.name == 'gradio' else one_missing(error)) from error
         page = Page(engine, checkpoints, Path(folder))
         try:
             page.blocks.queue().launch(server_name=args.host, server_port=args.port, share=False, quiet=True,
+                                       app_kwargs=only_hosts(args.host),
                                        prevent_thread_lock=True, show_error=True, ssr_mode=False, footer_links=[])
         except OSError as error:
             raise OSError(f'port {args.port} of {args.host} cannot be used, choose another --port '

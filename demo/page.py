@@ -1,12 +1,17 @@
 """The fields and buttons of the Gradio page, and what happens when they are used."""
 
 import contextvars
+import hashlib
 import shutil
+import socket
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cli.command import EXPECTED_ERRORS, one_line
 from demo.page_job import BACKGROUNDS, SIZES, TRANSPARENT_FILES, Engine, Fields, Stopped, run_job
@@ -86,14 +91,15 @@ class Page:
     def run(self, video, checkpoint, size, ratio, background, colour, image, blur, transparent_file,
             request: gr.Request, progress=gr.Progress()):  # noqa: B008  (how Gradio finds it)
         """One run; files of this visitor's earlier ones are removed."""
-        stop = self._stops[request.session_hash] = threading.Event()
+        visitor = name_of(request)
+        stop = self._stops[visitor] = threading.Event()
         context = contextvars.copy_context()       # convert_video reports from a thread that Gradio does not know
 
         def report(done: int, total: int | None) -> None:
             if stop.is_set():
                 raise Stopped('stopped')
             context.run(progress, (done, total), unit='frames')
-        place = self.folder / request.session_hash
+        place = self.folder / visitor
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
         progress(0, desc='loading the network')
@@ -104,12 +110,31 @@ class Page:
             message = 'stopped' if stop.is_set() else one_line(error)
             raise gr.Error(message, print_exception=False) from error
         finally:
-            del self._stops[request.session_hash]
+            self._stops.pop(visitor, None)
         files = [path for path in (result.composition, result.alpha, result.transparent) if path is not None]
         return str(result.composition), str(result.alpha), [str(path) for path in files], result.text
 
     def ask_to_stop(self, request: gr.Request) -> None:
         """End this visitor's run after its current frame."""
-        stop = self._stops.get(request.session_hash)
+        stop = self._stops.get(name_of(request))
         if stop is not None:
             stop.set()
+
+
+def name_of(request: gr.Request) -> str:
+    """A visitor's name for files. What the browser sends could be the path of any folder; its digest cannot."""
+    return hashlib.sha256(str(request.session_hash).encode()).hexdigest()[:32]
+
+
+def only_hosts(host: str) -> dict:
+    """Settings of the server that answers to the names it was bound to, and to no name that a foreign page gives it.
+
+    A page elsewhere can make its own name lead to this machine (DNS rebinding); the browser still sends that name.
+    """
+    names = {host, 'localhost', '127.0.0.1', '::1', '[::1]'}
+    if host in ('0.0.0.0', '::', ''):
+        name = socket.gethostname()
+        names |= {name, socket.getfqdn()}
+        with suppress(OSError):
+            names |= set(socket.gethostbyname_ex(name)[2])
+    return {'middleware': [Middleware(TrustedHostMiddleware, allowed_hosts=sorted(names), www_redirect=False)]}

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from cli.command import command
 from files import IMAGE_SUFFIXES, check_apart, is_image_path, whole_file
+from files.documents import text_cell
 
 from .networks import Network, add_network_flags, names_of, open_networks
 from .plots import label
@@ -99,8 +100,8 @@ def write_csv(path: Path, names: list[str], rows: list[tuple[Path, list[float]]]
     """A row for each picture, a column for each network."""
     with open(path, 'w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(['picture', *names])
-        writer.writerows([picture, *(f'{value:.5f}' for value in values)] for picture, values in rows)
+        writer.writerow(['picture', *map(text_cell, names)])
+        writer.writerows([text_cell(picture), *(f'{value:.5f}' for value in values)] for picture, values in rows)
 
 
 @command

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from files import whole_file
+from files.documents import text_cell
 from metrics import protocol_named
 
 from .clip_result import ClipResult, without_nan
@@ -85,8 +86,8 @@ def write_csv(results: list[ClipResult], path: Path) -> None:
         writer.writerow(['set', 'clip', 'frames', 'problems', *(f'{p}.{m}' for p, m in columns)])
         for result in results:
             means = [mean(result.values.get(p, {}).get(m, [])) for p, m in columns]
-            writer.writerow([result.set_name, result.clip, len(result.frames), len(result.problems),
-                             *map(_cell, means)])
+            names = map(text_cell, (result.set_name, result.clip))
+            writer.writerow([*names, len(result.frames), len(result.problems), *map(_cell, means)])
         headline = [average(results, p, m) for p, m in columns]
         writer.writerow(['Average', '', '', sum(len(result.problems) for result in results), *map(_cell, headline)])
 
@@ -107,7 +108,7 @@ def write_xlsx(results: list[ClipResult], path: Path) -> None:
         raise RuntimeError(f'writing .xlsx needs XlsxWriter: {INSTALL} (.csv and .json are written)') from error
     from xlsxwriter.utility import xl_col_to_name
     measured = tables(results)
-    with xlsxwriter.Workbook(str(path)) as book:
+    with xlsxwriter.Workbook(str(path), {'strings_to_formulas': False, 'strings_to_urls': False}) as book:
         sheet = book.add_worksheet('summary')
         released = next(iter(measured), None)
         for row, metric in enumerate(measured.get(released, [])):

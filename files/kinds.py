@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.jpe', '.bmp', '.tif', '.tiff', '.webp', '.jp2', '.ppm', '.pgm', '.pnm',
-                  '.avif'}
+IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.jpe', '.jfif', '.bmp', '.tif', '.tiff', '.webp', '.jp2', '.ppm', '.pgm',
+                  '.pnm', '.avif', '.heic', '.heif'}
 VIDEO_SUFFIXES = {'.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.m2ts', '.mts', '.mxf',
                   '.wmv', '.flv', '.3gp', '.ogv', '.y4m', '.gif', '.apng'}
 

@@ -54,6 +54,6 @@ def be_patient() -> None:
     for name in ('stdout', 'stderr'):
         stream = getattr(sys, name)
         if stream is None:                     # closed when the program was started
-            setattr(sys, name, open(os.devnull, 'w'))     # noqa: SIM115  to the end of the program
+            setattr(sys, name, open(os.devnull, 'w', errors='replace'))     # noqa: SIM115  to the end of the program
         elif not isinstance(stream, Patient) and stream in (sys.__stdout__, sys.__stderr__):
             setattr(sys, name, Patient(stream))

@@ -31,6 +31,7 @@ from .window import Window
 SILENCE = 5.0      # [s] without a frame: the camera is gone, even where its driver says nothing
 PATIENCE = 0.02    # [s] how soon keys are noticed while no frame comes
 WARM_UP = 2        # calls of the network before the camera starts: the first ones are slow everywhere
+STOPPING = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
 KEYS = 'b background, a alpha, r reset, o overlay, q quit'
 PLATE_KEYS = f'b takes the plate, n{KEYS[1:]}'      # of a network with a background plate
 
@@ -247,7 +248,7 @@ class LiveSession:
 
 @contextmanager
 def _signals_set(event: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM sets `event`; a second one interrupts whatever still runs."""
+    """The first Ctrl-C, SIGTERM or end of the terminal sets `event`; a second one interrupts whatever still runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -256,7 +257,7 @@ def _signals_set(event: threading.Event) -> Iterator[None]:
         if event.is_set():
             raise KeyboardInterrupt
         event.set()
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in STOPPING}
     try:
         yield
     finally:

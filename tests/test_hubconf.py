@@ -114,3 +114,30 @@ def test_real_weights(shared):
     model = load('mobilenetv3', pretrained=str(shared / 'weights' / 'rvm_mobilenetv3_fgf_dequantised.pth'))
     fgr, pha, *rec = model(torch.zeros(1, 3, 64, 64))
     assert pha.shape == (1, 1, 64, 64) and len(rec) == 4
+
+
+PROGRAM = """
+import sys
+import model, files                              # the program's own
+import torch
+network = torch.hub.load(sys.argv[1], 'mobilenetv3', source='local', trust_repo=True, pretrained=False)
+print(type(network).__name__, model.MINE, files.MINE)
+convert_video = torch.hub.load(sys.argv[1], 'converter', source='local', trust_repo=True)
+report = convert_video(network.eval(), sys.argv[2], output_alpha='alpha.mkv', progress=False)
+import model, video
+print(report.frames, model.MINE, video.MINE)
+"""
+
+
+def test_beside_modules_of_the_same_names(tmp_path):
+    import subprocess
+
+    from tests.clips import write_clip
+    for name in ('model', 'files', 'video'):
+        (tmp_path / f'{name}.py').write_text("MINE = 'mine'\n")
+    (tmp_path / 'program.py').write_text(PROGRAM)
+    clip = write_clip(tmp_path / 'clip.mp4', 2)
+    done = subprocess.run([sys.executable, '-W', 'ignore', 'program.py', ROOT, str(clip)], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == 'MattingNetwork mine mine\n2 mine mine\n'

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,32 @@ def test_the_program_itself(tmp_path):
                             capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stderr == 'error: camera 97 does not open: not there, used by another program, or not allowed\n'
+
+
+LIVE = """
+import sys
+import engine.flags
+from live.command import main
+from tests.live.fakes import DescribedNetwork
+engine.flags.load_network = lambda *_, **__: DescribedNetwork()
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['out.mp4', 'out.mkv', 'out.mov', 'out.webm'])
+def test_a_killed_recording_can_be_read_up_to_the_last_second(tmp_path, name):
+    source = write_clip(tmp_path / 'in.mp4', 100, (64, 48), rate=20)
+    flags = ['--camera', str(source), '--loop', '--no-window', '-o', str(tmp_path / name), '--device', 'cpu']
+    program = [sys.executable, '-W', 'ignore', '-c', LIVE, *flags]
+    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.DEVNULL)
+    deadline = time.time() + 200
+    while not list(tmp_path.glob('out.partial-*')) and time.time() < deadline:
+        time.sleep(0.1)
+    time.sleep(8)
+    process.kill()
+    process.wait()
+    partial, = tmp_path.glob('out.partial-*')
+    frames = list(VideoReader(partial))
+    info = VideoReader(partial).info
+    assert len(frames) > 20 and (frames[-1].pts - frames[0].pts) * info.time_base > 4

@@ -9,6 +9,7 @@ from PIL import ImageColor
 
 from files import is_image_path
 
+from .animated import AnimatedImageReader, is_animated
 from .images import ImageSequenceReader, read_image
 from .reader import VideoReader
 
@@ -69,7 +70,8 @@ class MovingBackground(Background):
 
     def __init__(self, path: Path, fit: str = 'cover', loop: str = 'loop'):
         self.path, self._fit, self._loop = path, fit, loop
-        self._reader = ImageSequenceReader(path) if path.is_dir() else VideoReader(path)
+        self._reader = ImageSequenceReader(path) if path.is_dir() else AnimatedImageReader(path) if is_animated(path) \
+            else VideoReader(path)
         self._base = self._reader.info.time_base
         self.restart()
 
@@ -166,7 +168,7 @@ def parse_background(text: str | Path | tuple[int, int, int] | Background | None
         return ColorBackground(_checked_color(tuple(text), text))
     path = Path(text)
     if path.exists():
-        if path.is_file() and is_image_path(path):
+        if path.is_file() and is_image_path(path) and not is_animated(path):
             return ImageBackground(path, fit)
         return MovingBackground(path, fit, loop)
     text = str(text)

@@ -1,6 +1,6 @@
 """Folders of images and single images: reading in natural order, writing numbered frames."""
 
-import re
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +9,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
-from files import IMAGE_SUFFIXES, WholeFile, WholeFolder, is_image_path, is_partial
+from files import IMAGE_SUFFIXES, WholeFile, WholeFolder, is_image_path, is_partial, natural_key
 
+from .ffmpeg import sniff
 from .frame import Frame, StreamInfo
 
-
-def natural_key(path: Path) -> list:
-    """Sort key that counts: frame2 before frame10."""
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r'(\d+)', path.name)]
+LARGEST = 178_956_970           # [px] as Pillow's: a PNG of 100 kB may unpack to gigabytes
+ORIENTATION = 0x0112
+TURNS = {5: np.s_[:, :], 6: np.s_[:, ::-1], 7: np.s_[::-1, ::-1], 8: np.s_[::-1, :]}     # after rows became columns
+HEIF_SUFFIXES = {'.heic', '.heif'}
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)     # what is wrong is said by us, in one line
+warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -32,14 +36,64 @@ def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) RGB, uint8 or uint16: grey is repeated, alpha dropped, the EXIF orientation applied.
 
     Raises:
-        ValueError: not a readable image of 8 or 16 bits.
+        FileNotFoundError, PermissionError: it cannot be read. ValueError: not a readable image of 8 or 16 bits, or one
+            of more pixels than `LARGEST`.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    try:
+        data = np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: no such file') from None
+    except OSError as error:
+        raise PermissionError(f'{path} cannot be read: {error.strerror}') from error
+    if Path(path).suffix.lower() in HEIF_SUFFIXES:
+        return _read_heif(path)
+    orientation = _look_at_header(path)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    turned = orientation > 4 and Path(path).suffix.lower() in ('.tif', '.tiff')        # OpenCV reads none of these
+    try:
+        image = cv2.imdecode(data, flags | (cv2.IMREAD_IGNORE_ORIENTATION if turned else 0)) if data.size else None
+    except cv2.error:
+        image = None
     if image is None:
-        raise ValueError(f'{path} is not an image that OpenCV can read: damaged, cut off, or another kind of file')
+        kind = sniff(path) or 'damaged, cut off, or another kind of file'
+        raise ValueError(f'{path} is not an image that OpenCV can read: {kind}')
     if image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f'{path} holds {image.dtype} values: expected an image of 8 or 16 bits per channel')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if turned:
+        image = np.transpose(image, (1, 0, 2))[TURNS[orientation]]
+    return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
+
+
+def _look_at_header(path: Path) -> int:
+    """The EXIF orientation, 1 to 8; nothing is decoded.
+
+    Raises:
+        ValueError: a small file that would fill the memory.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.size[0] * image.size[1] > LARGEST:
+                raise Image.DecompressionBombError(f'{image.size[0]}x{image.size[1]}')
+            return image.getexif().get(ORIENTATION, 1)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'{path} has more than {LARGEST / 1e6:.0f} million pixels: make it smaller first') from error
+    except Exception:           # Pillow does not know it: OpenCV may
+        return 1
+
+
+def _read_heif(path: Path) -> np.ndarray:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise ValueError(f'{path}: reading {path.suffix} needs pillow-heif (pip install pillow-heif); or export it as '
+                         'JPEG') from error
+    register_heif_opener()
+    _look_at_header(path)
+    try:
+        with Image.open(path) as image:
+            return np.ascontiguousarray(ImageOps.exif_transpose(image).convert('RGB'))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ValueError(f'{path} is not an image that can be read: {error}') from error
 
 
 def resize_pixels(pixels: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
@@ -49,23 +103,35 @@ def resize_pixels(pixels: np.ndarray, size: tuple[int, int] | None) -> np.ndarra
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if size[0] < pixels.shape[1] else cv2.INTER_LINEAR)
 
 
-def read_ahead(files: list[Path], num_workers: int) -> Iterator[np.ndarray]:
-    """The images in order, at most two per worker in memory; without workers each is read when it is asked for."""
+def read_ahead(files: list[Path], num_workers: int) -> Iterator[np.ndarray | Exception]:
+    """The images in order, at most two per worker in memory; without workers each is read when it is asked for.
+
+    In place of one that cannot be read stands the reason.
+    """
     if num_workers < 1:
-        yield from map(read_image, files)
+        yield from map(_image_or_reason, files)
         return
     with ThreadPoolExecutor(num_workers) as pool:
         pending = deque()
         for file in files:
-            pending.append(pool.submit(read_image, file))
+            pending.append(pool.submit(_image_or_reason, file))
             if len(pending) >= 2 * num_workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
 
+def _image_or_reason(path: Path) -> np.ndarray | Exception:
+    try:
+        return read_image(path)
+    except (ValueError, OSError) as error:
+        return error
+
+
 class ImageSequenceReader:
     """A folder of images as frames in natural order, or one image as a clip of one frame.
+
+    The first must be readable; others that are not are left out, and `damage` says so.
 
     Args:
         path: the folder or the image.
@@ -75,10 +141,8 @@ class ImageSequenceReader:
         FileNotFoundError: no such path, or no image in the folder.
     """
 
-    damage = ''
-
     def __init__(self, path: str | Path, frame_rate: Fraction | float = 30, num_workers: int = 0):
-        self.path, self.notes, self._num_workers = Path(path), [], num_workers
+        self.path, self.notes, self.damage, self._num_workers = Path(path), [], '', num_workers
         if self.path.is_dir():
             self.files, others = list_images(self.path)
             if not self.files:
@@ -109,8 +173,14 @@ class ImageSequenceReader:
 
     def frames(self, start: float = 0.0) -> Iterator[Frame]:
         """Read in order, from `start` [s] on."""
-        first = int(start * self._info.frame_rate)
+        first, lost = int(start * self._info.frame_rate), []
+        self.damage = ''
         for index, pixels in enumerate(read_ahead(self.files[first:], self._num_workers), first):
+            if isinstance(pixels, Exception):
+                lost.append(pixels)
+                self.damage = (f'{self.path} is damaged: {len(lost)} of {len(self.files)} pictures were left out '
+                               f'({lost[0]})')
+                continue
             if pixels.itemsize * 8 != self._info.bit_depth:     # a folder of mixed depths takes that of its first image
                 deep = self._info.bit_depth > 8
                 pixels = (pixels * np.uint16(257)) if deep else ((pixels + 128.) / 257).astype(np.uint8)
@@ -203,6 +273,8 @@ class ImageFileWriter:
 
     def __init__(self, path: str | Path, overwrite: bool = True):
         self.path, self._written = Path(path), False
+        if not cv2.haveImageWriter(f'a{self.path.suffix.lower()}'):
+            raise ValueError(f'{self.path}: images of this kind can be read and not written: use .png')
         self.whole = WholeFile(self.path, overwrite)
 
     def write_frame(self, pixels: np.ndarray, pts: int = 0, duration: int | None = None) -> None:

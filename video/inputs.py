@@ -9,11 +9,13 @@ from pathlib import Path
 
 from files import VIDEO_SUFFIXES, is_image_path, is_partial, natural_key
 
+from .animated import AnimatedImageReader, is_animated
+from .ffmpeg import check_local
 from .formats import is_container_path
 from .images import ImageSequenceReader, list_images
 from .reader import VideoReader
 
-Reader = VideoReader | ImageSequenceReader
+Reader = VideoReader | ImageSequenceReader | AnimatedImageReader
 
 
 def open_reader(source: str | Path | Reader, frame_rate: float | Fraction = 30, num_workers: int = 0) -> Reader:
@@ -24,8 +26,11 @@ def open_reader(source: str | Path | Reader, frame_rate: float | Fraction = 30, 
     """
     if isinstance(source, Reader):
         return source
+    check_local(source)
     path = Path(source)
-    if path.is_dir() or (is_image_path(path) and path.is_file()):
+    if is_animated(path):
+        return AnimatedImageReader(path, frame_rate)
+    if path.is_dir() or is_image_path(path):
         return ImageSequenceReader(path, frame_rate, num_workers)
     return VideoReader(path)
 
@@ -60,7 +65,7 @@ def expand_inputs(sources: Iterable[str | Path], recursive: bool = False,
     clips: dict[Path, Input] = {}
     several = len({root for source in sources if (root := _root(source)) is not None}) > 1
     for source in sources:
-        for clip in _expand(source, recursive, several):
+        for clip in _expand(source, recursive, several, tell):
             clips.setdefault(clip.path, clip)
     kept = _without_results(list(clips.values()), results_of, tell)
     if not kept:
@@ -77,19 +82,19 @@ def _root(source: str) -> Path | None:
     return path if path.is_dir() else None
 
 
-def _expand(source: str, recursive: bool, several: bool) -> list[Input]:
+def _expand(source: str, recursive: bool, several: bool, tell: Callable[[str], object]) -> list[Input]:
     path, root = Path(source), _root(source)
     if root is None:
         return [Input(path, path.stem)]
     if root == path:
-        found = _clips_of(path, recursive, False)
+        found = _clips_of(path, recursive, False, tell)
         if found == [path]:
             return [Input(path, _plain_name(path))]
     else:
         matches = sorted(map(Path, glob(source, recursive=True)), key=natural_key)
         if not matches:
             raise FileNotFoundError(f'{source}: no file matches this pattern')
-        found = [clip for match in matches if not is_partial(match) for clip in _clips_of(match, recursive, True)]
+        found = [clip for match in matches if not is_partial(match) for clip in _clips_of(match, recursive, True, tell)]
     above = Path(root.resolve().name) if several and root != Path() else Path()
     return [Input(clip, _plain_name(clip), above / clip.parent.relative_to(root) if clip != root else above, True)
             for clip in found]
@@ -99,7 +104,7 @@ def _plain_name(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.stem
 
 
-def _clips_of(path: Path, recursive: bool, lenient: bool) -> list[Path]:
+def _clips_of(path: Path, recursive: bool, lenient: bool, tell: Callable[[str], object]) -> list[Path]:
     if not path.is_dir():
         return [path] if path.suffix.lower() in VIDEO_SUFFIXES or is_image_path(path) else []
     folders = [path]
@@ -108,7 +113,13 @@ def _clips_of(path: Path, recursive: bool, lenient: bool) -> list[Path]:
         folders += sorted(below, key=natural_key)
     clips = []
     for folder in folders:
-        images, others = list_images(folder)
+        try:
+            images, others = list_images(folder)
+        except PermissionError:
+            if folder == path and not recursive:
+                raise PermissionError(f'{folder} cannot be read: permission denied') from None
+            tell(f'note: {folder} left out: permission denied')
+            continue
         videos = [p for p in others if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES]
         if images:
             clips.append(folder)
@@ -183,12 +194,17 @@ def output_path(template: str | Path, clip: Input, batch: bool, several: bool) -
         if not several:
             return Path(text)
         raise ValueError(f'{text} would be written once for every input: use a folder, or {{name}} in the file name')
-    suffix = '' if clip.path.is_dir() else '.png' if is_image_path(clip.path) else '.mp4'
+    suffix = '' if clip.path.is_dir() else '.png' if is_still(clip.path) else '.mp4'
     return Path(text) / clip.folder / f'{clip.name}{suffix}'
 
 
 def default_output(clip: Input) -> Path:
     """Where the composition goes when nothing is named: beside the input."""
-    suffix = '' if clip.path.is_dir() else '.png' if is_image_path(clip.path) else '.mp4'
+    suffix = '' if clip.path.is_dir() else '.png' if is_still(clip.path) else '.mp4'
     own = clip.path.name if clip.path.is_dir() or clip.name == clip.path.name else clip.path.stem
     return clip.path.with_name(f'{own}_composition{suffix}')
+
+
+def is_still(path: Path) -> bool:
+    """Whether it is one picture, which becomes one picture."""
+    return is_image_path(path) and not is_animated(path)

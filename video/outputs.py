@@ -82,7 +82,10 @@ class Output:
 def read_files(path: str | Path) -> list[Path]:
     """What reading a file or a folder of images reads, for `check_apart`; nothing where it is none."""
     path = Path(path)
-    return [path, *list_images(path)[0]] if path.is_dir() else [path]
+    try:
+        return [path, *list_images(path)[0]] if path.is_dir() else [path]
+    except PermissionError:      # who reads it is told
+        return [path]
 
 
 def plan_outputs(named: dict[str, str | Path | None], source: Path, output_type: str, codec: str | None,

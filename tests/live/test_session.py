@@ -192,17 +192,18 @@ def test_a_silent_camera_is_gone(monkeypatch):
     assert report.error == 'scripted has given no picture for 0.1 s' and report.frames == 1
 
 
-def test_ctrl_c_finishes_the_recording(clip, tmp_path):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_finish_the_recording(clip, tmp_path, number):
     class Interrupting(Screen):
         def show(self, shown):
             super().show(shown)
             if len(self.pictures) == 5:
-                os.kill(os.getpid(), signal.SIGINT)
-    recording, before = record(tmp_path / 'out.mp4'), signal.getsignal(signal.SIGINT)
+                os.kill(os.getpid(), number)
+    recording, before = record(tmp_path / 'out.mp4'), signal.getsignal(number)
     report = LiveSession(patient_capture(clip), Matter(NETWORK), BackgroundCycle(), recording,
                          virtual_camera=Interrupting()).run()
     assert report.error == '' and report.frames == 5 and len(pixels_of(tmp_path / 'out.mp4')) == 5
-    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.getsignal(number) == before
 
 
 def test_a_second_ctrl_c_gives_up(clip, tmp_path):

@@ -1,12 +1,16 @@
 """Image folders and single images."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.clips import picture
-from video.images import ImageFileWriter, ImageFolderWriter, ImageSequenceReader
+from video.animated import is_animated
+from video.images import ImageFileWriter, ImageFolderWriter, ImageSequenceReader, read_image
+from video.inputs import open_reader
 
 
 def save(path, pixels):
@@ -143,4 +147,114 @@ def test_one_image_is_one_image(tmp_path):
     for writer in (ImageFileWriter(tmp_path / 'a.png'), ImageFolderWriter(tmp_path / 'a')):
         with pytest.raises(ValueError, match='no frame to write'):
             writer.close()
+    assert names(tmp_path) == []
+
+
+# ------------------------------------------------------------------------------------------------ pictures of all kinds
+
+def moving(count=5):
+    return [Image.fromarray(picture(index, 96, 64)) for index in range(count)]
+
+
+@pytest.mark.parametrize('name', ['a.webp', 'a.png', 'a.avif', 'a.tif'])
+def test_pictures_that_move_or_have_pages_are_clips(tmp_path, name):
+    frames, times = moving(), {} if name == 'a.tif' else {'duration': [40, 40, 40, 40, 900]}
+    try:
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **times)
+    except (OSError, ValueError, KeyError) as error:
+        pytest.skip(f'Pillow cannot write this kind here: {error}')
+    reader = open_reader(tmp_path / name, frame_rate=25)
+    read = list(reader)
+    assert len(read) == 5 and any('read as a clip' in note for note in reader.notes)
+    assert [frame.pts for frame in read] == [0, 40, 80, 120, 160]
+    assert read[-1].duration == (40 if name == 'a.tif' else 900)
+    assert all(abs(frame.pixels.astype(int) - picture(frame.index, 96, 64)).mean() < 8 for frame in read)
+
+
+def test_a_still_picture_with_a_thumbnail_is_one_picture(tmp_path):
+    large, small = moving(1)[0], moving(1)[0].resize((24, 16))
+    small.encoderinfo = {}
+    large.save(tmp_path / 'a.tif', save_all=True, append_images=[small])
+    with Image.open(tmp_path / 'a.tif') as image:
+        assert image.n_frames == 2
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr('video.animated._pages', lambda image: [0])        # as with the tag that cameras write
+    assert not is_animated(tmp_path / 'a.tif')
+    monkey.undo()
+
+
+@pytest.mark.parametrize('suffix', ['.tif', '.jpg', '.png', '.webp'])
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_orientations(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(picture(3, 40, 24))
+    image.save(tmp_path / f'a{suffix}', exif=exif, **({'quality': 95} if suffix == '.jpg' else {}))
+    expected = np.array(ImageOps.exif_transpose(Image.open(tmp_path / f'a{suffix}')).convert('RGB'))
+    read = read_image(tmp_path / f'a{suffix}')
+    assert read.shape == expected.shape and abs(read.astype(int) - expected).mean() < (6 if suffix != '.tif' else 0.01)
+
+
+def test_deep_tiff_that_lies_on_its_side(tmp_path):
+    deep = picture(3, 40, 24).astype(np.uint16) * 257
+    cv2.imwrite(str(tmp_path / 'a.tif'), deep[..., ::-1])
+    assert read_image(tmp_path / 'a.tif').dtype == np.uint16
+
+
+def test_folders_of_jfif_and_heic(tmp_path):
+    for number in range(3):
+        Image.fromarray(picture(number, 32, 24)).save(tmp_path / f'{number}.jfif', 'JPEG')
+    assert len(list(ImageSequenceReader(tmp_path))) == 3
+    (tmp_path / 'heic').mkdir()
+    (tmp_path / 'heic' / 'a.heic').write_bytes(b'\0\0\0\x18ftypheic')
+    with pytest.raises(ValueError, match='pip install pillow-heif|is not an image that can be read'):
+        ImageSequenceReader(tmp_path / 'heic')
+
+
+@pytest.mark.parametrize('workers', [0, 3])
+def test_a_folder_with_a_picture_that_is_lost(tmp_path, workers):
+    for number in range(6):
+        save(tmp_path / f'{number}.png', picture(number, 32, 24))
+    (tmp_path / '2.png').write_bytes(b'no picture')
+    (tmp_path / '4.png').write_bytes((tmp_path / '4.png').read_bytes()[:60])
+    reader = ImageSequenceReader(tmp_path, num_workers=workers)
+    (tmp_path / '5.png').unlink()
+    assert [frame.name for frame in reader] == ['0.png', '1.png', '3.png']
+    assert 'is damaged: 3 of 6 pictures were left out' in reader.damage and '2.png is not an image' in reader.damage
+
+
+def test_a_small_file_that_would_fill_the_memory(tmp_path):
+    import struct
+    import zlib
+
+    def chunk(kind, data):
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+    rows = zlib.compress(b'\0' * (40_001 * 100))
+    (tmp_path / 'bomb.png').write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 40_000, 40_000, 8,
+                                        0, 0, 0, 0)) + chunk(b'IDAT', rows) + chunk(b'IEND', b''))
+    with pytest.raises(ValueError, match='has more than 179 million pixels'):
+        read_image(tmp_path / 'bomb.png')
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may read everything')
+def test_an_image_without_permission(tmp_path):
+    save(tmp_path / 'a.png', picture(0, 8, 8))
+    (tmp_path / 'a.png').chmod(0)
+    with pytest.raises(PermissionError, match='cannot be read: Permission denied'):
+        read_image(tmp_path / 'a.png')
+
+
+def test_names_that_are_not_utf8_and_downloads_that_went_wrong(tmp_path):
+    path = tmp_path / os.fsdecode(b'caf\xe9.png')
+    save(tmp_path / 'a.png', picture(0, 8, 8))
+    (tmp_path / 'a.png').rename(path)
+    np.testing.assert_array_equal(read_image(path), picture(0, 8, 8))
+    (tmp_path / 'b.png').write_text('<!DOCTYPE html>')
+    with pytest.raises(ValueError, match='b.png is not an image that OpenCV can read: a web page'):
+        read_image(tmp_path / 'b.png')
+
+
+def test_kinds_that_can_only_be_read(tmp_path):
+    with pytest.raises(ValueError, match='can be read and not written: use .png'):
+        ImageFileWriter(tmp_path / 'a.heic')
     assert names(tmp_path) == []

@@ -1,6 +1,5 @@
 """Where masks come from: `open_masks` finds out which of the forms a path holds."""
 
-import json
 import re
 import zlib
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ import cv2
 import numpy as np
 
 from files import VIDEO_SUFFIXES, is_image_path, natural_key
+from files.documents import read_json
 
 from ..images import list_images
 from ..reader import VideoReader
@@ -200,10 +200,7 @@ def open_json(path: Path, clip: Clip) -> MaskTrack:
     Raises:
         ValueError: neither of them.
     """
-    try:
-        content = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f'masks {path} is not a JSON file: {error}') from error
+    content = read_json(path, 'masks')
     annotations = content.get('annotations') if isinstance(content, dict) else None
     if not isinstance(annotations, list) or not annotations or not all(isinstance(a, dict) for a in annotations):
         raise ValueError(f"masks {path} holds no annotations: expected a COCO file, {{'images': [...], 'annotations': "
