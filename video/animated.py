@@ -50,30 +50,26 @@ class AnimatedImageReader:
 
     def __init__(self, path: str | Path, frame_rate: Fraction | float = 30):
         self.path, self.notes, self.damage = Path(path), [], ''
+        self._rate = Fraction(frame_rate)
         with Image.open(path) as image:
-            self._numbers, paged = _pages(image), image.format == 'TIFF'
-            first = self._read(image, self._numbers[0])
-            self._durations = [self._duration(image, number, paged, Fraction(frame_rate)) for number in self._numbers]
-        rate = Fraction(len(self._numbers) * 1000, sum(self._durations)).limit_denominator(1001)
-        self.info = StreamInfo(first.shape[1], first.shape[0], rate, Fraction(1, 1000), bit_depth=8,
-                               frame_count=len(self._numbers), is_video=False)
-        self.notes.append(f'{path}: {len(self._numbers)} {"pages" if paged else "frames"}, read as a clip')
+            self._numbers, self._paged = _pages(image), image.format == 'TIFF'
+            first, duration = self._read(image, self._numbers[0])
+        rate = self._rate if self._paged else Fraction(1000, duration)
+        self.info = StreamInfo(first.shape[1], first.shape[0], rate.limit_denominator(1001), Fraction(1, 1000),
+                               frame_count=len(self), is_video=False)
+        self.notes.append(f'{path}: {len(self)} {"pages" if self._paged else "frames"}, read as a clip')
 
-    @staticmethod
-    def _duration(image: Image.Image, number: int, paged: bool, rate: Fraction) -> int:
-        """[ms]"""
-        if paged:
-            return max(1, round(1000 / rate))
-        image.seek(number)
-        duration = round(image.info.get('duration') or 0)
-        return duration if duration > SHORTEST else USUAL
-
-    def _read(self, image: Image.Image, number: int) -> np.ndarray:
+    def _read(self, image: Image.Image, number: int) -> tuple[np.ndarray, int]:
+        """(H, W, 3) uint8, and how long it is shown [ms], which WebP says only when it is decoded."""
         try:
             image.seek(number)
-            return np.ascontiguousarray(ImageOps.exif_transpose(image).convert('RGB'))
+            pixels = np.ascontiguousarray(ImageOps.exif_transpose(image).convert('RGB'))
         except Exception as error:       # whatever decoders raise
             raise ValueError(f'{self.path}: picture {number} cannot be read: {error}') from error
+        if self._paged:
+            return pixels, max(1, round(1000 / self._rate))
+        duration = round(image.info.get('duration') or 0)
+        return pixels, duration if duration > SHORTEST else USUAL
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -83,14 +79,14 @@ class AnimatedImageReader:
 
     def frames(self, start: float = 0.0) -> Iterator[Frame]:
         """Read in order, from `start` [s] on. What cannot be read ends the clip, and `damage` says so."""
-        pts = 0
+        pts, self.damage = 0, ''
         with Image.open(self.path) as image:
-            for index, (number, duration) in enumerate(zip(self._numbers, self._durations, strict=True)):
+            for index, number in enumerate(self._numbers):
+                try:
+                    pixels, duration = self._read(image, number)
+                except ValueError as error:
+                    self.damage = f'{self.path} is damaged: read {index} of {len(self)} pictures ({error})'
+                    return
                 if pts >= start * 1000:
-                    try:
-                        pixels = self._read(image, number)
-                    except ValueError as error:
-                        self.damage = f'{self.path} is damaged: read {index} of {len(self)} pictures ({error})'
-                        return
                     yield Frame(pixels, index, pts, duration=duration)
                 pts += duration
