@@ -95,8 +95,9 @@ def _plate_door(backbone: str, own_weights: str | None = None):
         backbone: a name in `model.background.BACKBONES`. own_weights: as in `_door`.
     """
     def door(pretrained: bool | str = True, progress: bool = True, **settings):
-        from model.families import build_network
-        from model.weights import load_network
+        with _ours():
+            from model.families import build_network
+            from model.weights import load_network
         variant = f'background_{backbone}'
         if pretrained is False or pretrained is None:
             return build_network(variant, **settings)

@@ -79,7 +79,22 @@ class PhotoBank:
         weights = read_weights(Path(fgr))
         pairs = zip(_parallel(read, clips, threads), (weights.get(Path(clip.name).stem, 1.) for clip in clips))
         readable = [(pair, weight) for pair, weight in pairs if pair is not None]
+        check_mattes([alpha for (_, alpha), _ in readable], Path(pha or fgr))
         return cls.from_pictures((pair for pair, _ in readable), canvas, [weight for _, weight in readable])
+
+
+def check_mattes(alphas: list[np.ndarray], folder: Path) -> None:
+    """
+    Raises:
+        ValueError: masks of 0 and 1, or masks that show everything but the people.
+    """
+    if alphas and 0 < max(alpha.max() for alpha in alphas) <= 1:
+        raise ValueError(f'{folder}: the values of alpha are 0 and 1, expected 0 to 255: multiply them by 255')
+    around = [alpha for alpha in alphas if alpha[0].mean() > 128 and alpha[:, [0, -1]].mean() > 128 and
+              alpha[len(alpha) // 4:-len(alpha) // 4, alpha.shape[1] // 4:-alpha.shape[1] // 4].mean() < 128]
+    if len(around) > len(alphas) / 2:
+        raise ValueError(f'{folder}: in {len(around)} of {len(alphas)} pictures alpha shows what is around the middle: '
+                         'are the masks inverted? White must be the person')
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,6 @@ except ImportError as error:
                        'pip install -r requirements/hub.txt') from error
 
 
-class HubMattingNetwork(MattingNetwork, PyTorchModelHubMixin, license='mit',
+class HubMattingNetwork(MattingNetwork, PyTorchModelHubMixin, license='other', license_name='that of the weights',
                         tags=['video-matting', 'background-removal']):
     """A MattingNetwork whose constructor arguments travel in config.json."""

@@ -17,8 +17,6 @@ from .ffmpeg import sniff
 from .frame import Frame, StreamInfo
 
 LARGEST = 178_956_970           # [px] as Pillow's: a PNG of 100 kB may unpack to gigabytes
-ORIENTATION = 0x0112
-TURNS = {5: np.s_[:, :], 6: np.s_[:, ::-1], 7: np.s_[::-1, ::-1], 8: np.s_[::-1, :]}     # after rows became columns
 HEIF_SUFFIXES = {'.heic', '.heif'}
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)     # what is wrong is said by us, in one line
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
@@ -47,11 +45,9 @@ def read_image(path: Path) -> np.ndarray:
         raise PermissionError(f'{path} cannot be read: {error.strerror}') from error
     if Path(path).suffix.lower() in HEIF_SUFFIXES:
         return _read_heif(path)
-    orientation = _look_at_header(path)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    turned = orientation > 4 and Path(path).suffix.lower() in ('.tif', '.tiff')        # OpenCV reads none of these
+    _look_at_header(path)
     try:
-        image = cv2.imdecode(data, flags | (cv2.IMREAD_IGNORE_ORIENTATION if turned else 0)) if data.size else None
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
     except cv2.error:
         image = None
     if image is None:
@@ -59,13 +55,11 @@ def read_image(path: Path) -> np.ndarray:
         raise ValueError(f'{path} is not an image that OpenCV can read: {kind}')
     if image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f'{path} holds {image.dtype} values: expected an image of 8 or 16 bits per channel')
-    if turned:
-        image = np.transpose(image, (1, 0, 2))[TURNS[orientation]]
-    return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _look_at_header(path: Path) -> int:
-    """The EXIF orientation, 1 to 8; nothing is decoded.
+def _look_at_header(path: Path) -> None:
+    """Before anything is decoded.
 
     Raises:
         ValueError: a small file that would fill the memory.
@@ -74,11 +68,10 @@ def _look_at_header(path: Path) -> int:
         with Image.open(path) as image:
             if image.size[0] * image.size[1] > LARGEST:
                 raise Image.DecompressionBombError(f'{image.size[0]}x{image.size[1]}')
-            return image.getexif().get(ORIENTATION, 1)
     except Image.DecompressionBombError as error:
         raise ValueError(f'{path} has more than {LARGEST / 1e6:.0f} million pixels: make it smaller first') from error
     except Exception:           # Pillow does not know it: OpenCV may
-        return 1
+        return
 
 
 def _read_heif(path: Path) -> np.ndarray:

@@ -304,3 +304,22 @@ def test_cut_gap_is_a_wedge_at_its_place():
     untouched = torch.ones(1, 1, 1, 100, 100)
     cut_gap(untouched, grid, torch.tensor([[0.2, -0.1, 0., 0.4, 0., 1.]]))
     assert (untouched == 1).all()
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda alpha: 255 - alpha, 'in 3 of 3 pictures alpha shows what is around the middle: are the masks inverted'),
+    (lambda alpha: alpha // 255, 'the values of alpha are 0 and 1, expected 0 to 255: multiply them by 255')])
+def test_masks_of_another_kind_are_told(tmp_path, change, message):
+    import numpy as np
+    from PIL import Image
+
+    from dataset.photo_bank import PhotoBank
+    alpha = np.zeros((64, 48), np.uint8)
+    alpha[16:56, 12:36] = 255
+    for kind in ('fgr', 'pha'):
+        (tmp_path / kind).mkdir()
+    for number in range(3):
+        Image.fromarray(np.full((64, 48, 3), 90, np.uint8)).save(tmp_path / 'fgr' / f'{number}.png')
+        Image.fromarray(change(alpha)).save(tmp_path / 'pha' / f'{number}.png')
+    with pytest.raises(ValueError, match=message):
+        PhotoBank.from_folders(tmp_path / 'fgr', tmp_path / 'pha')

@@ -23,7 +23,7 @@ from tests.fuzz import corpus
 from tests.fuzz.mutate import mutate
 
 ROOT = Path(__file__).resolve().parents[2]
-BATCH, PATIENCE = 25, 120        # files a process, [s] for one of them
+BATCH, PATIENCE = 100, 120        # files a process, [s] for one of them
 SECOND = ('.mp4', '.mov', '.mkv', '.avi', '.ts', '.webm', '.flv')
 
 

@@ -13,3 +13,9 @@ def test_damaged_files(kind, count, capsys):
 
 def test_a_few_damaged_texts(capsys):
     assert main(['text', '25', '--seed', '7']) == 0, capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_kills(capsys):
+    from tests.fuzz.kill import main as kill
+    assert kill(['200']) == 0, capsys.readouterr().out
