@@ -164,11 +164,18 @@ def publish(wholes: Sequence[Whole]) -> None:
             moved.append((whole, _identity(whole.path)))
             _place(whole, alone=len(wholes) == 1)
     except BaseException:
+        if len(moved) == len(wholes) and all(_identity(whole.goal) == identity for whole, identity in moved):
+            _clear(wholes)         # interrupted when all was done: what was replaced by a single file is gone already
+            raise
         for whole, identity in reversed(moved):
             _take_back(whole, identity)
         for whole in wholes:
             whole.discard()
         raise
+    _clear(wholes)
+
+
+def _clear(wholes: Sequence[Whole]) -> None:
     for whole in wholes:
         if os.path.lexists(whole.path):
             whole._after()

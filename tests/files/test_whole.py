@@ -192,6 +192,27 @@ def test_an_interrupt_right_after_a_move_undoes_it(tmp_path, swaps, monkeypatch)
     assert content(tmp_path) == {'a': 'old', 'b': 'old'}
 
 
+@pytest.mark.parametrize('existed', [True, False])
+def test_an_interrupt_after_the_last_move_loses_nothing(tmp_path, swaps, existed, monkeypatch):
+    """Found by tests/fuzz/kill.py: the old file was replaced already, and the new one was taken back."""
+    if existed:
+        (tmp_path / 'a').write_text('old')
+        write_folder(tmp_path / 'b', {'0': 'old'})
+    from files import whole as module
+    place = module._place
+
+    def interrupted(whole, alone):
+        place(whole, alone)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(module, '_place', interrupted)
+    for kind, name in ((WholeFile, 'a'), (WholeFolder, 'b')):
+        whole = kind(tmp_path / name)
+        (whole.path / '0' if whole.path.is_dir() else whole.path).write_text('new')
+        with pytest.raises(KeyboardInterrupt):
+            whole.commit()
+    assert content(tmp_path) == {'a': 'new', 'b/0': 'new'} and names(tmp_path) == ['a', 'b']
+
+
 def test_a_kill_between_two_renames_is_mended_by_the_next_run(tmp_path):
     write_folder(tmp_path / 'frames.previous-0123abcd', {'0.png': 'old'})
     WholeFolder(tmp_path / 'frames').discard()
