@@ -38,12 +38,13 @@ class Whole:
         self.goal, self.overwrite = Path(goal), overwrite
         try:
             self._check_goal()
-            self.path = made or self._create()
+            with _open_ones.undisturbed():
+                self.path = made or self._create()
+                _open_ones.add(self)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and not self.goal.parent.is_dir():
                 raise FileNotFoundError(f'{self.goal}: the folder {self.goal.parent} does not exist') from None
             raise PermissionError(f'{self.goal} cannot be written: {error.strerror}') from error
-        _open_ones.add(self)
 
     def _check_goal(self) -> None:
         with suppress(FileNotFoundError):
@@ -75,9 +76,10 @@ class Whole:
 
     def discard(self) -> None:
         """Remove what was written; nothing, once it has its name."""
-        if self in _open_ones:
-            _open_ones.remove(self)
-            _remove(self.path)
+        with _open_ones.undisturbed():
+            if self in _open_ones:
+                _open_ones.remove(self)
+                _remove(self.path)
 
 
 class WholeFile(Whole):
@@ -155,6 +157,11 @@ def publish(wholes: Sequence[Whole]) -> None:
     Raises:
         OSError: one could not be moved; every name is what it was, and what was written is removed.
     """
+    with _open_ones.undisturbed():
+        _publish(wholes)
+
+
+def _publish(wholes: Sequence[Whole]) -> None:
     moved: list[tuple[Whole, tuple[int, int]]] = []
     try:
         for whole in wholes:
@@ -277,10 +284,26 @@ class _OpenOnes(set):
             self.clear()
             self._process = os.getpid()
         super().add(whole)
-        if threading.current_thread() is threading.main_thread():
-            for number in STOPPING:
-                if signal.getsignal(number) == signal.SIG_DFL:
-                    signal.signal(number, self._stop)
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Signals wait until the end of a step that must be done as a whole: a file made and known, or renamed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        waiting: list[int] = []
+        before = {number: handler for number in (*STOPPING, signal.SIGINT)
+                  if (handler := signal.getsignal(number)) not in (None, signal.SIG_IGN)}
+        for number in before:
+            signal.signal(number, lambda number, frame: waiting.append(number))
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                ours = self and number in STOPPING and handler == signal.SIG_DFL
+                signal.signal(number, self._stop if ours else handler)
+            for number in waiting[:1]:
+                os.kill(os.getpid(), number)
 
     def _stop(self, number, frame) -> None:
         if self._process == os.getpid():
