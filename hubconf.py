@@ -41,6 +41,14 @@ def _ours():
         _sys.modules.update(theirs)
 
 
+def _among_ours(function):
+    @_functools.wraps(function)
+    def among(*arguments, **settings):
+        with _ours():
+            return function(*arguments, **settings)
+    return among
+
+
 def _is_ours(module) -> bool:
     place = getattr(module, '__file__', None) or next(iter(getattr(module, '__path__', [])), None)
     return place is not None and _Path(place).resolve().is_relative_to(_ROOT)
@@ -57,10 +65,10 @@ def _door(variant: str, own_weights: str | None = None, published: str | None = 
     """
     official = f'{published!r} (official weights, GPL-3.0), ' if published else ''
 
+    @_among_ours
     def door(pretrained: bool | str = True, progress: bool = True, refiner: str | None = None):
-        with _ours():
-            from model.families import build_network
-            from model.weights import load_network
+        from model.families import build_network
+        from model.weights import load_network
         if pretrained is False or pretrained is None:
             return build_network(variant, **({'refiner': refiner} if refiner else {}))
         if pretrained is True and own_weights is None:
@@ -94,10 +102,10 @@ def _plate_door(backbone: str, own_weights: str | None = None):
     Args:
         backbone: a name in `model.background.BACKBONES`. own_weights: as in `_door`.
     """
+    @_among_ours
     def door(pretrained: bool | str = True, progress: bool = True, **settings):
-        with _ours():
-            from model.families import build_network
-            from model.weights import load_network
+        from model.families import build_network
+        from model.weights import load_network
         variant = f'background_{backbone}'
         if pretrained is False or pretrained is None:
             return build_network(variant, **settings)
@@ -143,11 +151,4 @@ def converter():
     except ModuleNotFoundError as error:
         raise RuntimeError(f'converter needs the package {error.name}, which is not installed: '
                            'pip install av opencv-python-headless numpy pillow tqdm') from error
-    if not theirs:
-        return convert_video
-
-    @_functools.wraps(convert_video)
-    def beside(*arguments, **settings):
-        with _ours():
-            return convert_video(*arguments, **settings)
-    return beside
+    return _among_ours(convert_video) if theirs else convert_video

@@ -23,7 +23,8 @@ def add_checkpoint_flags(group, *aliases: str, default: str | None = 'default') 
     """
     group.add_argument('--checkpoint', *aliases, dest='checkpoint', default=default, metavar='NAME-OR-PATH',
                        help=f'{", ".join(WEIGHT_NAMES)}, a .pth or .safetensors file, or an exported file '
-                            f'({", ".join(RUNTIMES)}); default: {default or "random weights"}')
+                            f'({", ".join(RUNTIMES)}; TorchScript runs code: only from people that you trust); '
+                            f'default: {default or "random weights"}')
     group.add_argument('--variant', '--model-variant', dest='variant', metavar='NAME',
                        help=('' if default is None else 'only to check that the checkpoint is of this kind: ')
                        + ', '.join(all_variants()))
