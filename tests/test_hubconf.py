@@ -118,13 +118,12 @@ def test_real_weights(shared):
 
 PROGRAM = """
 import sys
-import model, files                              # the program's own
+import files, model, video                       # the program's own
 import torch
 network = torch.hub.load(sys.argv[1], 'mobilenetv3', source='local', trust_repo=True, pretrained=False)
 print(type(network).__name__, model.MINE, files.MINE)
 convert_video = torch.hub.load(sys.argv[1], 'converter', source='local', trust_repo=True)
 report = convert_video(network.eval(), sys.argv[2], output_alpha='alpha.mkv', progress=False)
-import model, video
 print(report.frames, model.MINE, video.MINE)
 """
 
