@@ -97,6 +97,6 @@ def recognise(state: Mapping[str, Tensor]) -> Form | None:
 
 
 def nearest(state: Mapping[str, Tensor]) -> nn.Module:
-    """The usual network of the family that shares most names with `state`: to say what differs."""
+    """The usual network of the family whose names differ least from those of `state`: to say what differs."""
     usual = [next(iter(family.variants.values()))() for family in FAMILIES.values()]
-    return max(usual, key=lambda network: len(network.state_dict().keys() & state.keys()))
+    return min(usual, key=lambda network: len(network.state_dict().keys() ^ state.keys()))
