@@ -123,6 +123,7 @@ def read_weights(folder: Path) -> dict[str, float]:
         return weights
     with path.open(newline='') as file:
         for number, row in enumerate(csv.reader(file), 1):
+            name = ''
             try:
                 name, weight = row[0], float(row[1])
             except (IndexError, ValueError):
