@@ -190,6 +190,7 @@ def to_rgb(frame: av.VideoFrame, pixel_format: str = 'rgb24',
 def video_stream(container) -> av.VideoStream | None:
     """The moving picture of a file; the cover picture of a song is none, also where it says nothing and comes first."""
     moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    moving = [stream for stream in moving if stream.codec_context is not None]       # of a codec that FFmpeg knows
     films = [stream for stream in moving if stream.codec_context.name not in STILL_CODECS or stream.frames > 1]
     return next(iter(films or moving), None)
 

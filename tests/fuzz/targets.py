@@ -30,8 +30,9 @@ def media(path: Path) -> dict:
         try:
             for frame in islice(reader, MOST_FRAMES):
                 frames += 1
-                if (frame.pixels.shape[1], frame.pixels.shape[0]) == size and frame.pixels.itemsize == 1:
-                    writer.write_frame(frame.pixels, frame.pts, frame.duration)
+                if (frame.pixels.shape[1], frame.pixels.shape[0]) == size:
+                    pixels = frame.pixels if frame.pixels.itemsize == 1 else (frame.pixels >> 8).astype('u1')
+                    writer.write_frame(pixels, frame.pts, frame.duration)
             writer.close()
         finally:
             writer.abort()
