@@ -1,6 +1,6 @@
 """Doors of torch.hub.
 
-    model = torch.hub.load(REPOSITORY, 'mobilenetv3')                                   # our weights
+    model = torch.hub.load(REPOSITORY, 'default')                                       # our weights
     model = torch.hub.load(REPOSITORY, 'resnet50', pretrained='rvm_resnet50')           # official RVM weights, GPL-3.0
     convert_video = torch.hub.load(REPOSITORY, 'converter')
 
@@ -89,7 +89,9 @@ def _door(variant: str, own_weights: str | None = None, published: str | None = 
     return door
 
 
-mobilenetv3 = _door('mobilenetv3', own_weights='default', published='rvm_mobilenetv3')
+default = _door('efficientnet_lite0', own_weights='default', name='default')      # the variant of our weights
+efficientnet_lite0 = _door('efficientnet_lite0', own_weights='default')
+mobilenetv3 = _door('mobilenetv3', published='rvm_mobilenetv3')
 resnet50 = _door('resnet50', published='rvm_resnet50')
 mobileone_rvm = _door('mobileone', name='mobileone_rvm')
 mamba_rvm = _door('mamba', name='mamba_rvm')

@@ -17,7 +17,7 @@ from .interface import INFERENCE_SIZE
 from .model import REFINERS
 from .state_dicts import checksum, load_strictly, read_state
 
-DEFAULT_WEIGHTS = Path(__file__).parent / 'weights' / 'mobilenetv3_default.safetensors'
+DEFAULT_WEIGHTS = Path(__file__).parent / 'weights' / 'default.safetensors'
 BACKGROUND_WEIGHTS = DEFAULT_WEIGHTS.with_name('background_default.safetensors')      # with a background plate
 OWN: dict[str, Path] = {'default': DEFAULT_WEIGHTS, 'background_default': BACKGROUND_WEIGHTS}     # of this repository
 

@@ -29,15 +29,20 @@ def saved(tmp_path):
     return tmp_path / 'random.safetensors', network
 
 
+def variant(name: str) -> str:
+    return {'default': 'efficientnet_lite0'}.get(name, name.removesuffix('_rvm'))
+
+
 def test_every_door_is_a_network_or_the_converter():
-    assert set(NETWORKS) == {'mobilenetv3', 'resnet50', 'mobileone_rvm', 'mamba_rvm', 'unireplknet_rvm'}
-    assert {name.removesuffix('_rvm') for name in NETWORKS} <= set(VARIANTS) and 'converter' in DOORS
+    assert set(NETWORKS) == {'default', 'efficientnet_lite0', 'mobilenetv3', 'resnet50', 'mobileone_rvm', 'mamba_rvm',
+                             'unireplknet_rvm'}
+    assert {variant(name) for name in NETWORKS} <= set(VARIANTS) and 'converter' in DOORS
 
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_without_weights(name):
     model = load(name, pretrained=False, progress=False)
-    assert isinstance(model, MattingNetwork) and model.variant == name.removesuffix('_rvm') and model.training
+    assert isinstance(model, MattingNetwork) and model.variant == variant(name) and model.training
     assert DOORS[name].__name__ == name and f'the {model.variant} encoder' in DOORS[name].__doc__
 
 
@@ -70,12 +75,16 @@ def test_weights_from_a_file(saved):
                                                  strict=True))
 
 
-def test_true_means_our_default_weights(saved, monkeypatch, tmp_path):
-    path, network = saved
-    monkeypatch.setitem(model_weights.OWN, 'default', path)
-    assert torch.equal(load('mobilenetv3').project_mat.conv.weight, network.project_mat.conv.weight)
+def test_true_means_our_default_weights(monkeypatch, tmp_path):
+    network = MattingNetwork('efficientnet_lite0')
+    save_network(network, tmp_path / 'own.safetensors')
+    monkeypatch.setitem(model_weights.OWN, 'default', tmp_path / 'own.safetensors')
+    for name in ('default', 'efficientnet_lite0'):
+        assert torch.equal(load(name).project_mat.conv.weight, network.project_mat.conv.weight)
     monkeypatch.setitem(model_weights.OWN, 'default', tmp_path / 'none.safetensors')
     with pytest.raises(FileNotFoundError, match='this clone lacks none.safetensors.* rvm_mobilenetv3'):
+        load('default')
+    with pytest.raises(ValueError, match="pretrained must be 'rvm_mobilenetv3' .*GPL-3.0.* for mobilenetv3"):
         load('mobilenetv3')
 
 

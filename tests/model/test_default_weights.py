@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_file():
-    assert DEFAULT_WEIGHTS.stat().st_size < 8e6
+    assert DEFAULT_WEIGHTS.stat().st_size < 9e6
     with safe_open(DEFAULT_WEIGHTS, 'pt') as file:
         metadata = file.metadata()
         kinds = {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
-    assert metadata['variant'] == 'mobilenetv3' and metadata['form'] == 'train'
+    assert metadata['variant'] == 'efficientnet_lite0' and metadata['form'] == 'train'
     assert kinds == {torch.float16, torch.int64}
 
 
@@ -43,3 +43,18 @@ def test_cuts_out_the_person_of_the_sample_clip(monkeypatch):
     seen = pha[0, 0].numpy() > 0.5
     assert seen.shape == SIZE[::-1]
     assert (seen & white).sum() / (seen | white).sum() > 0.7
+
+
+@torch.no_grad()
+def test_a_face_that_fills_the_frame_is_not_lost(monkeypatch):
+    """What the first default weights answered with nothing at all."""
+    pytest.importorskip('skimage', reason='the sample clip needs scikit-image: pip install -r requirements/demo.txt')
+    monkeypatch.syspath_prepend(ROOT / 'demo')
+    from sample_clip import CLOSE_FROM, frame_at, read_astronaut
+    person, matte = read_astronaut()
+    frame = frame_at(CLOSE_FROM + 0.5, person, matte)
+    src = torch.from_numpy(frame).permute(2, 0, 1)[None] / 255
+    pha = load_network()(src, *[None] * 4, 0.5)[1][0, 0].numpy()
+    white = frame_at(CLOSE_FROM + 0.5, np.full_like(person, 255), matte).min(-1) > 250
+    seen = pha > 0.5
+    assert (seen & white).sum() / (seen | white).sum() > 0.85
