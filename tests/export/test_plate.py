@@ -8,6 +8,7 @@ from torch import nn
 from engine.base import ExportedNetwork
 from engine.matter import Matter
 from engine.opening import open_engine
+from engine.sizes import auto_ratio
 from export.command import export
 from export.formats import Format
 from export.options import ExportOptions
@@ -73,7 +74,7 @@ def test_the_graph_takes_batches_small_pictures_and_none_to_refine(network, tmp_
         src, bgr = torch.rand(B, 3, H, W), torch.rand(B, 3, H, W)
         outputs = session.run(None, {'src': src.numpy(), 'bgr': bgr.numpy()})
         with torch.no_grad():
-            for a, b in zip(outputs, network(src, bgr, 0.5), strict=True):
+            for a, b in zip(outputs, network(src, bgr, auto_ratio(*SIZE, network.inference_size)), strict=True):
                 assert np.abs(a - b.numpy()).max() < 1e-5
     network.refine_mode, network.refine_threshold = 'thresholding', 2.
     try:
