@@ -1,8 +1,8 @@
 """How large the people of a scene are, and so how large a frame should be inside the network.
 
-Networks see people of one range of sizes best. On nine real clips whose people cover 4 to 55 % of the frame, mattes of
-distant people gained from a larger inside (IoU .72 .74 .76 .79 at long sides of 384, 512, 640, 768) and those of people
-at a desk lost (.95 .96 .92 .92): `documentation/inference.md`, choosing the size inside the network.
+Networks see people of one range of sizes best. Of twelve real clips, the one with the smallest people gained from a
+larger inside (IoU .72 .74 .76 .79 at long sides of 384, 512, 640, 768), people at a desk lost (.95 .96 .92 .92): the
+table is in documentation/default_weights.md.
 """
 
 import cv2
