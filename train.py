@@ -27,18 +27,18 @@ from dataset import (
 from model import REFINERS, VARIANTS, MattingNetwork
 from model.weights import load_network
 from passes.matting import MattingMeasure, MattingPass, Preparation, SegmentationPass, learning_rates
-from train_config import PRESETS, STAGES, Preset, StageConfig, add_flags, resolve
+from train_config import PRESETS, STAGES, Preset, StageConfig, resolve
 from train_loss import LossWeights, matting_loss, segmentation_loss
 from training import command, distributed
-from training.checkpoint import Checkpoints, read_state
+from training.checkpoint import Checkpoints
 from training.clips import ClipNetwork
 from training.clock import Epochs
 from training.distributed import Ranks
 from training.loop import AUTOCAST, Run, Trainer
 from training.memory import Probe, estimate
-from training.optimization import Optimization
 from training.passes import Pass, Terms
 from training.sampler import Stream
+from training.settings import add_flags
 from training.validation import ValidationSet
 
 IDENTITY = ('model_variant', 'refiner', 'optimizer')     # settings that a run and its state share
@@ -73,9 +73,8 @@ def build(config: StageConfig, ranks: Ranks) -> Trainer:
     """Every part of a run, put together; a saved state is loaded where `config.resume` asks for one."""
     with torch.device('meta'):
         MattingNetwork(config.model_variant, config.refiner)     # an unknown name is said before slow work
-    precision = resolve_precision(config, ranks.device)
     checkpoints = Checkpoints(config.checkpoint_dir, config.keep_states)
-    state = saved_state(config, checkpoints)
+    state = checkpoints.load(config.resume)
     weights = LossWeights(gradient=config.gradient_weight, composition=config.composition_weight,
                           perceptual=config.perceptual_weight)
     loss = partial(matting_loss, weights=weights)
@@ -87,35 +86,10 @@ def build(config: StageConfig, ranks: Ranks) -> Trainer:
     module = ranks.wrap(ClipNetwork(network, config.checkpoint_frames), config.compile)
     clock = Epochs(passes[0].stream, config.epoch_start, config.epoch_end, config.epoch_steps, config.accumulate,
                    config.checkpoint_save_interval)
-    run = Run(checkpoints, config.log_dir, ranks, Optimization.of(config, learning_rates(config)), precision,
-              config.seed, config.accumulate, config.log_train_loss_interval, config.log_train_images_interval,
-              not config.disable_progress_bar, asdict(config), IDENTITY)
+    run = Run.of(config, checkpoints, ranks, learning_rates(config), IDENTITY)
     trainer = Trainer(network, module, passes, clock, run, validation)
     trainer.resume(state)
     return trainer
-
-
-def resolve_precision(config: StageConfig, device: torch.device) -> str:
-    """'fp32', 'bf16' or 'fp16'; what the settings say, or the best of the device."""
-    if config.disable_mixed_precision:
-        return 'fp32'
-    if config.precision != 'auto':
-        return config.precision
-    if device.type == 'cpu':
-        return 'fp32'
-    return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
-
-
-def saved_state(config: StageConfig, checkpoints: Checkpoints) -> dict | None:
-    """The state that the settings ask for, or None; ValueError where an earlier run would be overwritten."""
-    if config.resume == 'auto':
-        return checkpoints.load_newest()
-    if config.resume:
-        return read_state(config.resume)
-    if checkpoints.states():
-        raise ValueError(f'--checkpoint-dir {config.checkpoint_dir} holds states of an earlier run: --resume auto goes '
-                         'on with it, or name another folder')
-    return None
 
 
 def build_network(config: StageConfig, load: bool) -> MattingNetwork:

@@ -12,7 +12,7 @@ import random
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,16 +27,15 @@ from model.background.backbones import start_from_difference
 from model.state_dicts import read_state
 from passes.plate import PlateMeasure, PlatePass, StagedNetwork, learning_rates
 from passes.plate_config import PUBLISHED_SETS, STAGES, PlateConfig
-from train_config import add_flags
 from training import command, distributed
+from training.ahead import Fixed
 from training.checkpoint import Checkpoints
-from training.checkpoint import read_state as read_full_state
 from training.clock import Epochs
 from training.distributed import Ranks
 from training.loop import Run, Trainer
-from training.optimization import Optimization
 from training.passes import Turn
 from training.sampler import Stream
+from training.settings import add_flags, filled
 from training.validation import ValidationSet
 
 SOLID = 0.95        # alpha above which a photograph shows the person alone
@@ -60,17 +59,13 @@ def resolve(stage: str, given: dict[str, object]) -> PlateConfig:
     Raises:
         ValueError: a needed flag is missing, or a value is out of range.
     """
-    missing = [name for name in ('dataset_name', 'model_backbone', 'model_name', 'epoch_end') if name not in given]
-    if stage == 'refine' and 'model_last_checkpoint' not in given:
-        missing.append('model_last_checkpoint')
-    if missing:
-        raise ValueError(f'needs {", ".join("--" + name.replace("_", "-") for name in missing)}')
     settings = STAGES[stage] | given
     for name in ('dataset_name', 'background_dataset'):
-        settings[name] = PUBLISHED_SETS.get(settings.get(name, ''), settings.get(name, ''))
+        if settings.get(name):
+            settings[name] = PUBLISHED_SETS.get(settings[name], settings[name])
     for kind in ('checkpoint', 'log'):
-        settings[f'{kind}_dir'] = settings.get(f'{kind}_dir') or f'{kind}/{settings["model_name"]}'
-    return PlateConfig(**settings)
+        settings[f'{kind}_dir'] = settings.get(f'{kind}_dir') or f'{kind}/{settings.get("model_name")}'
+    return filled(PlateConfig, settings, ('model_last_checkpoint',) if stage == 'refine' else ())
 
 
 def build(stage: str, config: PlateConfig, ranks: Ranks) -> Trainer:
@@ -79,7 +74,7 @@ def build(stage: str, config: PlateConfig, ranks: Ranks) -> Trainer:
     with torch.device('meta'):
         empty_network(config, coarse)       # unknown names are said before slow work
     checkpoints = Checkpoints(config.checkpoint_dir, config.keep_states)
-    state = saved_state(config, checkpoints)
+    state = checkpoints.load(config.resume)
     paths = data_paths(config.data_root or None, config.data_file or None)
     train, valid = (matting_dataset(config.dataset_name, split, paths, config.resolution, 1, config.seed,
                                     config.background_dataset) for split in ('train', 'valid'))
@@ -92,12 +87,10 @@ def build(stage: str, config: PlateConfig, ranks: Ranks) -> Trainer:
         how['detach_error'] = not config.published_loss
     clock = Epochs(stream, config.epoch_start, config.epoch_end, config.epoch_steps, config.accumulate,
                    config.checkpoint_interval)
-    run = Run(checkpoints, config.log_dir, ranks, Optimization.of(config, rates(config, coarse)),
-              precision_of(config, ranks.device), config.seed, config.accumulate, config.log_train_loss_interval,
-              config.log_train_images_interval, not config.disable_progress_bar, asdict(config),
-              ('optimizer', 'model_backbone', 'model_refine_kernel_size'))
+    run = Run.of(config, checkpoints, ranks, rates(config, coarse),
+                 ('optimizer', 'model_backbone', 'model_refine_kernel_size'))
     validation = {} if config.disable_validation else {
-        stage: ValidationSet(PlateFrames(valid, config.seed), PlateMeasure(network, coarse), config.num_workers,
+        stage: ValidationSet(fixed_frames(valid, config.seed), PlateMeasure(network, coarse), config.num_workers,
                              config.validation_frames)}
     passes = [PlatePass(stage, stream, prepare, coarse, **how)]
     trainer = Trainer(network, ranks.wrap(StagedNetwork(network)), passes, clock, run, validation)
@@ -108,25 +101,6 @@ def build(stage: str, config: PlateConfig, ranks: Ranks) -> Trainer:
 def rates(config: PlateConfig, coarse: bool) -> dict[str, float]:
     """Child of the network -> its learning rate."""
     return {part: rate for part, rate in learning_rates(config).items() if part != 'refiner' or not coarse}
-
-
-def precision_of(config: PlateConfig, device: torch.device) -> str:
-    if config.precision != 'auto':
-        return config.precision
-    if device.type == 'cpu':
-        return 'fp32'
-    return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
-
-
-def saved_state(config: PlateConfig, checkpoints: Checkpoints) -> dict | None:
-    if config.resume == 'auto':
-        return checkpoints.load_newest()
-    if config.resume:
-        return read_full_state(config.resume)
-    if checkpoints.states():
-        raise ValueError(f'{config.checkpoint_dir} holds states of an earlier run: --resume auto goes on with it, or '
-                         'give another --model-name')
-    return None
 
 
 def empty_network(config: PlateConfig, coarse: bool, pretrained: bool = False) -> MattingBase:
@@ -146,23 +120,16 @@ def build_network(config: PlateConfig, coarse: bool, load: bool) -> MattingBase:
         return empty_network(config, coarse)
     if config.model_last_checkpoint:
         network = empty_network(config, coarse)
-        print(start_from_base(network, read_weights(config.model_last_checkpoint), config.model_last_checkpoint))
+        print(start_from_base(network, read_state(Path(config.model_last_checkpoint))[0], config.model_last_checkpoint))
         return network
     pretrained = config.pretrained_backbone and not config.model_pretrain_initialization
     network = empty_network(config, coarse, pretrained)
     if config.model_pretrain_initialization:
         source = config.model_pretrain_initialization
-        print(start_from_deeplab(network, read_weights(source), source))
+        print(start_from_deeplab(network, read_state(Path(source))[0], source))
     if pretrained or config.model_pretrain_initialization:
         start_from_difference(network.backbone)
     return network
-
-
-def read_weights(path: str) -> dict[str, Tensor]:
-    """The tensors of a file; FileNotFoundError where there is none."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'{path}: no such file')
-    return read_state(Path(path))[0]
 
 
 def prepare(batch: tuple[Tensor, ...], turn: Turn) -> tuple[Tensor, ...]:
@@ -174,24 +141,18 @@ def prepare(batch: tuple[Tensor, ...], turn: Turn) -> tuple[Tensor, ...]:
     return (*damaged_pair(fgr, pha, bgr, generator), fgr, pha)
 
 
-class PlateFrames(torch.utils.data.Dataset):
-    """Validation frames with the same damaged plates each time: src, plate, fgr, pha of item i."""
+def fixed_frames(dataset: MattingDataset, seed: int) -> Fixed:
+    """Validation frames with the same damaged plates each time."""
+    dataset.set_epoch(0)
+    return Fixed(partial(plate_frame, dataset, seed), len(dataset))
 
-    def __init__(self, dataset: MattingDataset, seed: int):
-        self.dataset, self.seed = dataset, seed
 
-    def set_epoch(self, epoch: int) -> None:
-        """Of the draws."""
-        self.dataset.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> list[Tensor]:
-        fgr, pha, bgr = self.dataset[index]
-        generator = torch.Generator().manual_seed(random.Random(f'plate {self.seed} {index}').getrandbits(62))
-        src, plate = damaged_pair(fgr, pha, bgr, generator)
-        return [x[0] for x in (src, plate, fgr, pha)]
+def plate_frame(dataset: MattingDataset, seed: int, index: int) -> list[Tensor]:
+    """src, plate, fgr, pha of an item."""
+    fgr, pha, bgr = dataset[index]
+    generator = torch.Generator().manual_seed(random.Random(f'plate {seed} {index}').getrandbits(62))
+    src, plate = damaged_pair(fgr, pha, bgr, generator)
+    return [x[0] for x in (src, plate, fgr, pha)]
 
 
 def description(trainer: Trainer) -> str:

@@ -4,41 +4,28 @@ Numbers: Robust Video Matting, arXiv 2108.11515, section 5 and the published tra
 derivatives (MobileOne, Mamba, large kernels) are those of their scripts. Paths of data are `dataset.data_paths`.
 """
 
-from argparse import ArgumentParser, BooleanOptionalAction
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass, field
 
-PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
-OPTIMIZERS = ('adam', 'adamw')
+import torch
+
+from training.settings import EpochSettings, filled, setting
+
 SCHEDULES = ('constant', 'cosine')
 UNTOUCHED = ('skip', 'zero')
 
 
-def setting(help: str, default=MISSING, choices: tuple[str, ...] = (), aliases: tuple[str, ...] = ()) -> Field:
-    """A field that knows its help text and further names of its flag; no default: something must give it."""
-    return field(default=default, metadata={'help': help, 'choices': choices, 'aliases': aliases})
-
-
-@dataclass(frozen=True)
-class StageConfig:
+@dataclass(frozen=True, kw_only=True)
+class StageConfig(EpochSettings):
     """One run of the trainer. Checks itself; the message names the flag."""
 
     model_variant: str = setting('a name in model.VARIANTS', aliases=('--variant',))
     dataset: str = setting('matting set, for training and validation; a name in dataset.MATTING_SETS')
-    learning_rate_backbone: float = setting('learning rate of the encoder')
-    learning_rate_aspp: float = setting('learning rate of LR-ASPP')
-    learning_rate_decoder: float = setting('learning rate of the decoder and of both projections')
-    learning_rate_refiner: float = setting('learning rate of the refiner')
     seq_length_lr: int = setting('frames per low-resolution clip')
-    checkpoint_dir: str = setting('where weights and full states are written')
-    log_dir: str = setting('where TensorBoard files and scalars.csv are written')
 
     refiner: str = setting('refiner, a name in model.REFINERS', 'deep_guided_filter')
     pretrained_backbone: bool = setting('without --checkpoint: start the encoder from ImageNet (downloaded)', True)
     checkpoint: str = setting('weights to start from: a path or a name of model.weights', '')
     finetune: bool = setting('matting passes alone, from --checkpoint: needs no segmentation sets', False)
-    resume: str = setting('"auto": go on from the newest state in --checkpoint-dir if there is one; or a state', '')
-    data_root: str = setting('folder of all sets; else $MATTING_DATA or --data-file', '')
-    data_file: str = setting('YAML file with the paths of the sets', '')
 
     train_hr: bool = setting('add the high-resolution pass through the refiner', False)
     resolution_lr: int = setting('side of low-resolution clips [px]', 512)
@@ -47,83 +34,49 @@ class StageConfig:
     downsample_ratio: float = setting('of the high-resolution pass', 0.25)
     crop_height: float = setting('resize crops to width = resolution, height = this share of it; 0: do not', 0.)
     batch_size_per_gpu: int = setting('clips per process', 1)
-    accumulate: int = setting('batches per optimizer step', 1)
-    num_workers: int = setting('loader processes per training process, shared by its loaders', 8)
-    epoch_start: int = setting('first epoch', 0)
-    epoch_end: int = setting('one past the last epoch', 16)
-    epoch_steps: int = setting('at most this many iterations per epoch; 0: all', 0)
-    seed: int = setting('of every draw', 0)
 
-    optimizer: str = setting('optimizer', 'adam', OPTIMIZERS)
-    weight_decay: float = setting('of the optimizer', 0.)
     adam_eps: float = setting('eps of the optimizer', 1e-8)
     untouched: str = setting('parameters a pass does not use: skip, or step on zero gradients as torch 1.9 did', 'skip',
                              UNTOUCHED)
     schedule: str = setting('of the learning rates, from epoch start to end, by whole epochs', 'constant', SCHEDULES)
     warmup_steps: int = setting('iterations of linear warm-up', 0)
-    clip_gradient: float = setting('largest gradient norm; 0: no clipping', 0.)
-    ema: float = setting('decay per iteration of averaged weights, which are then validated and saved; 0: none', 0.)
     nonfinite_limit: int = setting('stop after this many skipped updates in a row', 20)
     gradient_weight: float = setting('weight of the gradient loss term', 0.)
     composition_weight: float = setting('weight of the composition loss term', 0.)
     perceptual_weight: float = setting('weight of the perceptual loss term', 0.)
 
-    device: str = setting('auto, cpu or cuda', 'auto', ('auto', 'cpu', 'cuda'))
-    precision: str = setting('auto: bf16 or else fp16 on a GPU, fp32 on a CPU', 'auto', PRECISIONS)
     disable_mixed_precision: bool = setting('the same as --precision fp32', False)
     checkpoint_frames: int = setting('recompute activations in pieces of this many frames; 0: keep them', 0)
     channels_last: bool = setting('memory layout; pair it with bf16', False)
     compile: bool = setting('torch.compile the network', False)
-    distributed_addr: str = setting('address of the first process, where torchrun has not set one', 'localhost')
-    distributed_port: str = setting('its port, likewise', '12355')
 
     checkpoint_save_interval: int = setting('iterations between saves inside an epoch', 500)
-    keep_states: int = setting('full states to keep', 2)
-    log_train_loss_interval: int = setting('iterations', 20)
-    log_train_images_interval: int = setting('iterations', 500)
     validation_clips: int = setting('validate on this many clips, spread over the set; 0: all', 0)
-    disable_validation: bool = setting('no validation, no best.pth', False)
-    disable_progress_bar: bool = setting('no tqdm', False)
+
+    RANGES = (
+        ('resolution_lr resolution_hr seq_length_lr seq_length_hr batch_size_per_gpu checkpoint_save_interval '
+         'nonfinite_limit', lambda x: x >= 1, 'at least 1'),
+        ('warmup_steps checkpoint_frames validation_clips gradient_weight composition_weight perceptual_weight',
+         lambda x: x >= 0, 'at least 0'),
+        ('adam_eps', lambda x: x > 0, 'larger than 0'),
+        ('downsample_ratio', lambda x: 0 < x <= 1, 'in (0, 1]'),
+        ('crop_height', lambda x: 0 <= x <= 1, 'in [0, 1]'),
+    )
 
     def __post_init__(self):
-        for names, holds, expected in RANGES:
-            for name in names.split():
-                if not holds(getattr(self, name)):
-                    raise ValueError(f'{flag(name)} must be {expected}, got {getattr(self, name)}')
-        for item in fields(self):
-            choices = item.metadata['choices']
-            if choices and getattr(self, item.name) not in choices:
-                raise ValueError(f'{flag(item.name)} must be one of {", ".join(choices)}, '
-                                 f'got {getattr(self, item.name)!r}')
-        if self.epoch_end <= self.epoch_start:
-            raise ValueError(f'--epoch-end must be larger than --epoch-start {self.epoch_start}, got {self.epoch_end}')
+        super().__post_init__()
         if self.train_hr and self.downsample_ratio == 1:
             raise ValueError('--downsample-ratio must be below 1 with --train-hr: at 1 the refiner is not used, got 1')
         if self.finetune and not self.checkpoint:
             raise ValueError('--finetune needs --checkpoint: the weights to start from')
 
+    def precision_on(self, device: torch.device) -> str:
+        return 'fp32' if self.disable_mixed_precision else super().precision_on(device)
+
     @property
     def segmentation(self) -> bool:
         """Whether there are segmentation passes."""
         return not self.finetune
-
-
-RANGES = (
-    ('resolution_lr resolution_hr seq_length_lr seq_length_hr batch_size_per_gpu accumulate checkpoint_save_interval '
-     'keep_states log_train_loss_interval log_train_images_interval nonfinite_limit', lambda x: x >= 1, 'at least 1'),
-    ('learning_rate_backbone learning_rate_aspp learning_rate_decoder learning_rate_refiner num_workers epoch_start '
-     'epoch_steps weight_decay warmup_steps clip_gradient checkpoint_frames validation_clips gradient_weight '
-     'composition_weight perceptual_weight', lambda x: x >= 0, 'at least 0'),
-    ('adam_eps', lambda x: x > 0, 'larger than 0'),
-    ('downsample_ratio', lambda x: 0 < x <= 1, 'in (0, 1]'),
-    ('crop_height', lambda x: 0 <= x <= 1, 'in [0, 1]'),
-    ('ema', lambda x: 0 <= x < 1, 'in [0, 1)'),
-)
-
-
-def flag(name: str) -> str:
-    """seq_length_lr -> --seq-length-lr."""
-    return '--' + name.replace('_', '-')
 
 
 def _rates(backbone: float, aspp: float, decoder: float, refiner: float) -> dict[str, float]:
@@ -195,24 +148,7 @@ def resolve(preset: Preset, stage: int | None, given: dict[str, object]) -> Stag
     """
     given = {name: value for name, value in given.items() if value is not None}
     stage = stage if stage is not None else preset.stage
-    if stage is not None:
-        base = stage_settings(preset, stage, str(given.get('model_variant', preset.variant)))
-    else:
-        base = {**preset.settings}
-    settings = {**base, **given}
-    missing = [flag(item.name) for item in fields(StageConfig)
-               if item.default is MISSING and item.name not in settings]
-    if missing:
-        raise ValueError(f'without --stage these flags are needed: {", ".join(missing)}; or start from --stage 1..4')
-    return StageConfig(**settings)
-
-
-def add_flags(parser: ArgumentParser, config_class: type) -> None:
-    """One flag per field, seq_length_lr -> --seq-length-lr; flags not given stay None."""
-    for item in fields(config_class):
-        kind = {'action': BooleanOptionalAction} if item.type is bool else {'type': item.type}
-        if item.metadata['choices']:
-            kind['choices'] = item.metadata['choices']
-        default = '' if item.default is MISSING or item.default == '' else f' [{item.default}]'
-        parser.add_argument(flag(item.name), *item.metadata['aliases'], dest=item.name, default=None,
-                            help=item.metadata['help'] + default, **kind)
+    base = preset.settings if stage is None else \
+        stage_settings(preset, stage, str(given.get('model_variant', preset.variant)))
+    return filled(StageConfig, {**base, **given},
+                  words='without --stage these flags are needed: {}; or start from --stage 1..4')

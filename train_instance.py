@@ -15,10 +15,8 @@ from files.documents import read_yaml
 import cli  # noqa: F401  # isort: skip
 
 import sys
-import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from random import Random
@@ -38,8 +36,8 @@ from model.instance.checkpoint import load_instance_network
 from model.instance.network import InstanceForm, InstanceMattingNetwork
 from passes.instance import InstanceClipNetwork, InstanceMeasure, InstancePass, place_in_slots, synchronise
 from passes.instance_loss import InstanceLossWeights
-from train_config import add_flags, setting
 from training import command, distributed
+from training.ahead import Ahead, Fixed
 from training.checkpoint import Checkpoints
 from training.clock import Budget, Steps
 from training.distributed import Ranks
@@ -47,11 +45,12 @@ from training.loop import Run, Trainer
 from training.optimization import Optimization
 from training.passes import Batches
 from training.sampler import Stream
+from training.settings import Settings, add_flags, setting
 from training.validation import ValidationSet
 
 
-@dataclass(frozen=True)
-class InstanceConfig:
+@dataclass(frozen=True, kw_only=True)
+class InstanceConfig(Settings):
     """One run. Defaults are the image stage of the paper."""
 
     photos: str = setting('folder with fgr/ and pha/ of photos that people are composed from', '')
@@ -99,18 +98,14 @@ class InstanceConfig:
 
     optimizer = 'adamw'
 
+    RANGES = (('learning_rate crop batch_size max_iter width val_iter', lambda x: x > 0, 'larger than 0'),)
+
     def __post_init__(self):
-        for name in ('learning_rate', 'crop', 'batch_size', 'max_iter', 'width', 'val_iter'):
-            if getattr(self, name) <= 0:
-                raise ValueError(f'{name} must be larger than 0, got {getattr(self, name)}')
+        super().__post_init__()
         if not 2 <= self.max_people <= self.max_inst:
             raise ValueError(f'max_people must be 2 to max_inst ({self.max_inst}), got {self.max_people}')
         if self.batch_size * self.frames < 2:
             raise ValueError('batch_size must be at least 2 pictures: batch statistics of one value are none')
-        for item in fields(self):
-            choices = item.metadata['choices']
-            if choices and getattr(self, item.name) not in choices:
-                raise ValueError(f'{item.name} must be one of {", ".join(choices)}, got {getattr(self, item.name)}')
 
     @property
     def frames(self) -> int:
@@ -125,57 +120,6 @@ class InstanceConfig:
 
 
 STAGES = {'image': {}, 'video': {'learning_rate': 5e-5, 'batch_size': 4, 'max_iter': 10000, 'warmup_detail_iter': 500}}
-
-
-class ComposedPeople:
-    """Batches of composed clips; the next one is composed while this one is computed with.
-
-    Clips are drawn from the step and the rank alone, so there is nothing to remember.
-    """
-
-    def __init__(self, composer: PeopleComposer, config: InstanceConfig, ranks: Ranks):
-        self.composer, self.config, self.ranks, self.waited = composer, config, ranks, 0.
-        self.pool, self.ahead = ThreadPoolExecutor(1), {}
-
-    def take(self, count: int, step: int) -> list[tuple[Tensor, ...]]:
-        """The batch of a step; the next one is made meanwhile."""
-        start = time.perf_counter()
-        batch = (self.ahead.pop(step, None) or self.pool.submit(self.batch, step)).result()
-        self.waited += time.perf_counter() - start
-        self.ahead = {step + 1: self.pool.submit(self.batch, step + 1)}
-        return [batch]
-
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        """One batch, drawn from its number alone."""
-        size = self.config.batch_size
-        first = (step * self.ranks.world + self.ranks.rank) * size
-        clips = [self.composer.clip(first + index) for index in range(size)]
-        draws = Random(f'slots {self.config.seed} {first}')
-        return place_in_slots([(clip.src, clip.pha, clip.msk) for clip in clips], self.config.max_inst, draws)
-
-    def state_dict(self) -> dict:
-        """Nothing: the step says everything."""
-        return {}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Nothing: the step says everything."""
-
-
-class FixedPeople(Dataset):
-    """The same clips with the same masks each time."""
-
-    def __init__(self, composer: PeopleComposer, count: int, slots: int):
-        self.composer, self.count, self.slots = composer, count, slots
-
-    def set_epoch(self, epoch: int) -> None:
-        """They are always the same."""
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> list[Tensor]:
-        clip = self.composer.clip(index)
-        return [x[0] for x in place_in_slots([(clip.src, clip.pha, clip.msk)], self.slots)]
 
 
 def build(config: InstanceConfig) -> Trainer:
@@ -214,7 +158,18 @@ def composed(config: InstanceConfig, ranks: Ranks) -> tuple[Batches, Dataset]:
     people = PeopleConfig(config.crop, config.frames, (2, config.max_people), config.level)
     stream, fixed = (PeopleComposer(bank, backgrounds, people, seed, config.damage())
                      for bank, seed in ((photos, config.seed), (valid_photos, config.seed + 1)))
-    return ComposedPeople(stream, config, ranks), FixedPeople(fixed, config.val_clips, config.max_inst)
+
+    def batch(part: None, step: int) -> tuple[Tensor, ...]:
+        """Drawn from its number and the rank alone."""
+        first = (step * ranks.world + ranks.rank) * config.batch_size
+        clips = [stream.clip(first + index) for index in range(config.batch_size)]
+        return place_in_slots([(clip.src, clip.pha, clip.msk) for clip in clips], config.max_inst,
+                              Random(f'slots {config.seed} {first}'))
+
+    def valid_clip(index: int) -> list[Tensor]:
+        clip = fixed.clip(index)
+        return [x[0] for x in place_in_slots([(clip.src, clip.pha, clip.msk)], config.max_inst)]
+    return Ahead(batch), Fixed(valid_clip, config.val_clips)
 
 
 def sets(config: InstanceConfig, ranks: Ranks) -> tuple[Batches, Dataset]:

@@ -10,12 +10,12 @@ stopped goes on where it stood. The recipe is explained in documentation/default
 import cli  # noqa: F401  # isort: skip
 
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,9 +30,7 @@ from model.coarse_head import add_coarse_head, without_coarse_head
 from model.weights import load_network
 from passes.matting import PARTS
 from passes.photos import (
-    Ahead,
     ClipPass,
-    FixedBatches,
     NaturalMeasure,
     NaturalPass,
     Phase,
@@ -40,8 +38,8 @@ from passes.photos import (
     PhotoRun,
     frozen_encoder,
 )
-from train_config import add_flags, setting
 from training import command
+from training.ahead import Ahead, Fixed
 from training.checkpoint import Checkpoints
 from training.clock import Budget
 from training.dilated import split_dilation
@@ -49,6 +47,7 @@ from training.distributed import Ranks
 from training.loop import Run, Trainer, autocast
 from training.optimization import Optimization
 from training.passes import Pass
+from training.settings import ClockSettings, setting
 from training.validation import ValidationSet
 
 PRESETS: dict[str, tuple[Phase, ...]] = {
@@ -74,15 +73,11 @@ PRESETS: dict[str, tuple[Phase, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class PhotoConfig:
+@dataclass(frozen=True, kw_only=True)
+class PhotoConfig(ClockSettings):
     """One run. Fields are flags; names that StageConfig has too mean the same."""
 
-    photos: str = setting('folder with fgr/ and pha/ of the training photos (dataset.make_mattes)')
-    backgrounds: str = setting('folder of pictures without people')
-    run_dir: str = setting('weights, states and logs; a run found there goes on')
     phases: str = setting('of the run, by the machine they are made for', 'cpu', tuple(PRESETS), ('--preset',))
-    minutes: float = setting('time budget of the whole run, pauses not counted', 120.)
     model_variant: str = setting('a name in model.VARIANTS', 'efficientnet_lite0', aliases=('--variant',))
     pretrained_backbone: bool = setting('without --checkpoint: start the encoder from ImageNet', True)
     frozen_statistics: bool = setting("keep the statistics of the encoder's batch norms", True)
@@ -90,32 +85,15 @@ class PhotoConfig:
     objects: str = setting('folder of pictures with alpha of things that are not people, laid behind the people', '')
     natural: str = setting('folders with photos/ and masks/ of natural photos, separated by commas; without them their '
                            'pass is left out', '')
-    valid_photos: str = setting('folder with fgr/ and pha/ of held-out photos, for validation', '')
     learning_rate: float = setting('highest, of all parts but encoder and refiner', 1e-3)
     learning_rate_backbone: float = setting('of the encoder', 2.5e-4)
     learning_rate_refiner: float = setting('of the refiner', 2e-3)
-    warmup_steps: int = setting('iterations of linear warm-up', 100)
-    weight_decay: float = setting('of AdamW', 0.01)
-    clip_gradient: float = setting('largest gradient norm; 0: no clipping', 1.)
-    ema: float = setting('decay per iteration of the averaged weights, which are the result', 0.998)
     precision: str = setting('auto: bf16 where the device has instructions for it, else fp32', 'auto',
                              ('auto', 'fp32', 'bf16'))
-    device: str = setting('cpu, cuda or auto', 'auto', ('auto', 'cpu', 'cuda'))
-    save_minutes: float = setting('between two states', 5.)
-    seed: int = setting('of every draw', 0)
-    resume: str = setting('a state found in --run-dir is always gone on with; slurm/train.sbatch says it', 'auto',
-                          ('auto',))
-    disable_progress_bar: bool = setting('no tqdm', False)
 
-    def __post_init__(self):
-        for name in ('minutes', 'learning_rate', 'save_minutes'):
-            if getattr(self, name) <= 0:
-                raise ValueError(f'--{name.replace("_", "-")} must be larger than 0, got {getattr(self, name)}')
-        if not 0 <= self.ema < 1:
-            raise ValueError(f'--ema must be in [0, 1), got {self.ema}')
-        if self.phases not in PRESETS:
-            raise ValueError(f'--phases must be one of {", ".join(PRESETS)}, got {self.phases}')
-
+    schedule: ClassVar[str] = 'cosine'
+    RANGES = (('minutes', lambda x: x > 0, 'larger than 0'),
+              ('learning_rate_backbone learning_rate_refiner', lambda x: x >= 0, 'at least 0'))
 
     @property
     def rates(self) -> dict[str, float]:
@@ -138,11 +116,10 @@ def build(config: PhotoConfig) -> Trainer:
     photo_run = PhotoRun(build_network(config, device, state is None), phases, clock,
                          partial(autocast, device, config.precision), config.seed)
     passes, validation = build_passes(config, device, photo_run)
-    optimization = Optimization(config.rates, 'adamw', config.weight_decay, schedule='cosine',
-                                warmup_steps=config.warmup_steps, clip_gradient=config.clip_gradient, ema=config.ema)
-    run = Run(checkpoints, str(Path(config.run_dir) / 'log'), Ranks(0, 1, device), optimization, config.precision,
-              config.seed, progress_bar=not config.disable_progress_bar, settings=asdict(config),
-              identity=('model_variant',), published=without_coarse_head,
+    run = Run(checkpoints, str(Path(config.run_dir) / 'log'), Ranks(0, 1, device),
+              Optimization.of(config, config.rates), config.precision, config.seed,
+              progress_bar=not config.disable_progress_bar, settings=asdict(config), identity=('model_variant',),
+              published=without_coarse_head,
               training_mode=frozen_encoder if config.frozen_statistics else MattingNetwork.train)
     trainer = Trainer(photo_run.network, photo_run.network, passes, clock, run, validation)
     trainer.resume(state)
@@ -175,14 +152,14 @@ def build_passes(config: PhotoConfig, device: torch.device,
     size = max(size for phase in run.phases if phase.ratios[1] == 1 for size, _ in phase.batches)
     valid = PhotoComposer(valid_photos, backgrounds, ComposerConfig(size=size, seq_length=4, aspect=0), config.seed + 1,
                           device)                   # without objects: validation stays comparable between runs
-    validation = {'photos': ValidationSet(FixedBatches(valid.compositions, 4, 4), PhotoMeasure(run))}
+    validation = {'photos': ValidationSet(Fixed(partial(valid.compositions, batch_size=4), 4), PhotoMeasure(run))}
     pool = ThreadPoolExecutor(1)
 
     def clips(index: int, step: int) -> tuple[Tensor, ...]:
         size, count = run.phases[index].batch(step)
         return composers[run.phases[index].seq_length, size].compositions(step, count)
 
-    passes: list[Pass] = [ClipPass(Ahead(clips, run.clock, pool), run)]
+    passes: list[Pass] = [ClipPass(Ahead(clips, lambda: run.clock.part, pool), run)]
     if config.natural:
         folders = config.natural.split(',')
         natural = {phase.natural_size: NaturalPhotos(folders, NaturalConfig(size=phase.natural_size), config.seed,
@@ -193,26 +170,16 @@ def build_passes(config: PhotoConfig, device: torch.device,
             phase = run.phases[index]
             return tuple(part.to(device) for part in natural[phase.natural_size].batch(step, phase.natural))
 
-        passes.append(NaturalPass(Ahead(natural_batch, run.clock, pool), run))
+        passes.append(NaturalPass(Ahead(natural_batch, lambda: run.clock.part, pool), run))
         whole = NaturalConfig(size=min(256, max(natural)), smallest=0.95, largest=1., stretch=0., tone=0.)
         valid_natural = NaturalPhotos(folders, whole, config.seed, lambda folder, name: name in held_out_names(folder))
-        validation['natural'] = ValidationSet(FixedBatches(valid_natural.batch, 8, 8), NaturalMeasure(run))
+        validation['natural'] = ValidationSet(Fixed(partial(valid_natural.batch, batch_size=8), 8), NaturalMeasure(run))
     return passes, validation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 bad input, 1 failed later, 75 stopped by a signal with everything saved."""
-    parser = ArgumentParser('train_photos.py', description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    add_flags(parser, PhotoConfig)
-    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
-
-    def prepared() -> Trainer:
-        missing = [name for name in ('photos', 'backgrounds', 'run_dir') if name not in given]
-        if missing:
-            raise ValueError(f'needs {", ".join("--" + name.replace("_", "-") for name in missing)}')
-        return build(PhotoConfig(**given))
-
-    return command.run('train_photos.py', prepared, lambda trainer: trainer.network.describe())
+    return command.run_by_clock('train_photos.py', __doc__, PhotoConfig, build, arguments)
 
 
 if __name__ == '__main__':

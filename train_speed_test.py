@@ -16,10 +16,11 @@ from tempfile import TemporaryDirectory
 
 from dataset.synthetic import write_tree
 from train import build
-from train_config import PRECISIONS, PRESETS, StageConfig, add_flags, resolve
+from train_config import PRESETS, StageConfig, resolve
 from training import distributed
 from training.command import BAD_INPUT
 from training.loop import Trainer
+from training.settings import PRECISIONS, add_flags
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,11 +28,13 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     Raises:
         ValueError: the file is damaged, holds anything but tensors, or numbers that no network has; or it is not a
-            checkpoint. PermissionError: it cannot be read.
+            checkpoint. FileNotFoundError, PermissionError: it cannot be read.
     """
     try:
         with open(path, 'rb') as file:
             start = file.read(256).lstrip().lower()
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: no such file') from None
     except OSError as error:
         raise PermissionError(f'checkpoint {path} cannot be read: {error.strerror}') from error
     kind = next((kind for mark, kind in NO_CHECKPOINTS if start.startswith(mark)), None)

@@ -4,22 +4,20 @@ The recipe is explained in documentation/default_weights.md.
 """
 
 import random
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from dataset.draws import item_draws
 from metrics import alpha_metrics
 from model import MattingNetwork
 from model.coarse_head import coarse_pass, pool_quarter
 from train_loss import LossWeights, edge_loss, masked_mean, matting_loss, segmentation_loss
+from training.ahead import Ahead
 from training.clips import channels_last, untracked_statistics
 from training.clock import Budget
 from training.passes import Pass, Terms, Turn
@@ -67,38 +65,6 @@ class PhotoRun:
     def phase(self) -> Phase:
         """That the clock says."""
         return self.phases[self.clock.part]
-
-
-class Ahead:
-    """Batches of phase and step, each made while the one before it is trained on (by a core that waits).
-
-    Args:
-        make: (phase, step) -> a batch, always the same.
-        clock: says which phase it is.
-        pool: one thread, shared by the streams of a run.
-    """
-
-    def __init__(self, make: Callable[[int, int], tuple[Tensor, ...]], clock: Budget, pool: ThreadPoolExecutor):
-        self.make, self.clock, self.pool = make, clock, pool
-        self.ahead: dict[tuple[int, int], Future] = {}
-        self.waited = 0.                        # [s]
-
-    def take(self, count: int, step: int) -> list[tuple[Tensor, ...]]:
-        """The batch of this step; a phase says itself how large it is."""
-        place, following = (self.clock.part, step), (self.clock.part, step + 1)
-        future = self.ahead.pop(place, None) or self.pool.submit(self.make, *place)
-        self.ahead = {following: self.pool.submit(self.make, *following)}
-        started = time.perf_counter()
-        batch = future.result()
-        self.waited += time.perf_counter() - started
-        return [batch]
-
-    def state_dict(self) -> dict:
-        """Nothing: phase and step say everything."""
-        return {}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Phase and step say everything."""
 
 
 class ClipPass(Pass):
@@ -201,26 +167,6 @@ class NaturalPass(Pass):
 def pooled_mask(seg: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     """A mask and where it is sure, at stride 4."""
     return pool_quarter(seg), (pool_quarter(known) > 0.99).float()
-
-
-class FixedBatches(Dataset):
-    """The first batches of something that makes them by index, to validate on.
-
-    Args:
-        make: (index, batch size) -> batch.
-    """
-
-    def __init__(self, make: Callable[[int, int], tuple[Tensor, ...]], count: int, batch_size: int):
-        self.make, self.count, self.batch_size = make, count, batch_size
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        return tuple(part.cpu() for part in self.make(index, self.batch_size))
-
-    def set_epoch(self, epoch: int) -> None:
-        """They are always the same."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 Paper: Real-Time High-Resolution Background Matting, arXiv 2012.07810, section 5; flags are those of its scripts.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from train_config import OPTIMIZERS, PRECISIONS, flag, setting
+from training.settings import EpochSettings, setting
 
 MODES = ('sampling', 'thresholding')
 # names of sets in the published scripts -> ours (dataset.MATTING_SETS, dataset.backgrounds)
@@ -13,18 +13,14 @@ PUBLISHED_SETS = {'videomatte240k': 'videomatte', 'photomatte13k': 'rgba', 'dist
                   'p3m10k': 'p3m', 'adobe': 'imagematte', 'backgrounds': 'background_images'}
 
 
-@dataclass(frozen=True)
-class PlateConfig:
+@dataclass(frozen=True, kw_only=True)
+class PlateConfig(EpochSettings):
     """One run of one stage. Checks itself; the message names the flag."""
 
     dataset_name: str = setting('matting set, for training and validation; a name in dataset.MATTING_SETS')
     model_backbone: str = setting('a name in model.background.BACKBONES')
     model_name: str = setting('names the folders of checkpoints and logs')
     epoch_end: int = setting('one past the last epoch')
-    learning_rate_backbone: float = setting('learning rate of the encoder')
-    learning_rate_aspp: float = setting('learning rate of the ASPP')
-    learning_rate_decoder: float = setting('learning rate of the decoder')
-    learning_rate_refiner: float = setting('learning rate of the refiner')
     batch_size: int = setting('frames per process')
     resolution: int = setting('side of the frames before the random crop to a half or more of it [px]')
 
@@ -42,56 +38,20 @@ class PlateConfig:
                                    'pulls alpha too', False)
 
     num_workers: int = setting('loader processes per training process', 16)
-    epoch_start: int = setting('first epoch', 0)
-    epoch_steps: int = setting('at most this many iterations per epoch; 0: all', 0)
-    accumulate: int = setting('batches per optimizer step', 1)
-    seed: int = setting('of every draw', 0)
-    optimizer: str = setting('optimizer', 'adam', OPTIMIZERS)
-    weight_decay: float = setting('of the optimizer', 0.)
-    clip_gradient: float = setting('largest gradient norm; 0: no clipping', 0.)
-    ema: float = setting('decay per iteration of averaged weights; 0: none', 0.)
-    device: str = setting('auto, cpu or cuda', 'auto', ('auto', 'cpu', 'cuda'))
-    precision: str = setting('auto: bf16 or else fp16 on a GPU, fp32 on a CPU', 'auto', PRECISIONS)
-    distributed_addr: str = setting('address of the first process, where torchrun has not set one', 'localhost')
-    distributed_port: str = setting('its port, likewise', '12355')
-
-    data_root: str = setting('folder of all sets; else $MATTING_DATA or --data-file', '')
-    data_file: str = setting('YAML file with the paths of the sets', '')
-    resume: str = setting('"auto": go on from the newest state of --model-name if there is one; or a state', '')
     checkpoint_dir: str = setting('where weights and full states are written; empty: checkpoint/<model name>', '')
     log_dir: str = setting('where logs are written; empty: log/<model name>', '')
     checkpoint_interval: int = setting('iterations between saves inside an epoch', 5000)
-    keep_states: int = setting('full states to keep', 2)
     log_train_loss_interval: int = setting('iterations', 10)
     log_train_images_interval: int = setting('iterations', 1000)
     validation_frames: int = setting('validate on this many frames, spread over the set, after each epoch; 0: all', 50)
-    disable_validation: bool = setting('no validation, no best.pth', False)
-    disable_progress_bar: bool = setting('no tqdm', False)
 
-    def __post_init__(self):
-        for names, holds, expected in RANGES:
-            for name in names.split():
-                if not holds(getattr(self, name)):
-                    raise ValueError(f'{flag(name)} must be {expected}, got {getattr(self, name)}')
-        for item in fields(self):
-            choices = item.metadata['choices']
-            if choices and getattr(self, item.name) not in choices:
-                raise ValueError(f'{flag(item.name)} must be one of {", ".join(choices)}, got '
-                                 f'{getattr(self, item.name)!r}')
-        if self.epoch_end <= self.epoch_start:
-            raise ValueError(f'--epoch-end must be larger than --epoch-start {self.epoch_start}, got {self.epoch_end}')
+    RANGES = (
+        ('batch_size resolution checkpoint_interval', lambda x: x >= 1, 'at least 1'),
+        ('validation_frames model_refine_sample_pixels', lambda x: x >= 0, 'at least 0'),
+        ('model_backbone_scale', lambda x: 0 < x <= 0.5, 'in (0, 0.5]'),
+        ('model_refine_kernel_size', lambda x: x in (1, 3), '1 or 3'),
+    )
 
-
-RANGES = (
-    ('batch_size resolution accumulate checkpoint_interval keep_states log_train_loss_interval '
-     'log_train_images_interval', lambda x: x >= 1, 'at least 1'),
-    ('learning_rate_backbone learning_rate_aspp learning_rate_decoder learning_rate_refiner num_workers epoch_start '
-     'epoch_steps weight_decay clip_gradient validation_frames model_refine_sample_pixels', lambda x: x >= 0,
-     'at least 0'),
-    ('model_backbone_scale', lambda x: 0 < x <= 0.5, 'in (0, 0.5]'),
-    ('model_refine_kernel_size', lambda x: x in (1, 3), '1 or 3'),
-    ('ema', lambda x: 0 <= x < 1, 'in [0, 1)'),
-)
 
 STAGES: dict[str, dict[str, object]] = {
     'base': {'learning_rate_backbone': 1e-4, 'learning_rate_aspp': 5e-4, 'learning_rate_decoder': 5e-4,

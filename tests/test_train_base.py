@@ -10,7 +10,8 @@ from dataset.synthetic import write_tree
 from model.background import MattingBase, MattingRefine, load_plate_network, start_from_deeplab
 from model.state_dicts import read_state
 from passes.plate_config import STAGES, PlateConfig
-from train_base import PlateFrames, build, main, resolve
+from train_base import build, main, resolve
+from training.ahead import Fixed
 from training.distributed import Ranks
 from training.log import read_scalars
 
@@ -78,7 +79,7 @@ def test_colours_of_whole_photographs_are_judged_where_they_show_the_person_alon
 def test_validation_frames_are_the_same_each_time(tree):
     trainer = build('base', config(tree), Ranks(0, 1, torch.device('cpu')))
     frames = trainer.validation['base'].dataset
-    assert isinstance(frames, PlateFrames)
+    assert isinstance(frames, Fixed)
     first, second = frames[1], frames[1]
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert [x.shape[0] for x in first] == [3, 3, 3, 1] and not torch.equal(first[0], first[1])

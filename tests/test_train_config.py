@@ -3,7 +3,8 @@ from dataclasses import fields
 
 import pytest
 
-from train_config import PRESETS, STAGES, StageConfig, add_flags, resolve
+from train_config import PRESETS, STAGES, StageConfig, resolve
+from training.settings import add_flags
 
 
 def parse(text, preset='train', stage=None):
@@ -91,8 +92,8 @@ def test_settings_check_themselves(text, message):
 
 
 def test_without_a_stage_the_needed_flags_are_named():
-    with pytest.raises(ValueError, match='without --stage these flags are needed: --dataset, --learning-rate-backbone.*'
-                                         '--seq-length-lr.*or start from --stage 1..4'):
+    with pytest.raises(ValueError, match='without --stage these flags are needed: --dataset, --seq-length-lr, '
+                                         '--learning-rate-backbone.*or start from --stage 1..4'):
         parse('--model-variant mobilenetv3')
 
 

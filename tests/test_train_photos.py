@@ -46,7 +46,8 @@ def flags(folders, tmp_path):
 
 @pytest.fixture
 def config(folders, tmp_path):
-    return PhotoConfig(str(folders / 'people'), str(folders / 'backgrounds'), str(tmp_path / 'run'), 'smoke',
+    return PhotoConfig(photos=str(folders / 'people'), backgrounds=str(folders / 'backgrounds'),
+                       run_dir=str(tmp_path / 'run'), phases='smoke',
                        natural=str(folders / 'natural'), pretrained_backbone=False, device='cpu', precision='fp32',
                        disable_progress_bar=True)
 

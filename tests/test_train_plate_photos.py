@@ -36,7 +36,8 @@ def folders(tmp_path_factory):
 
 @pytest.fixture
 def config(folders, tmp_path):
-    return PlatePhotoConfig(str(folders / 'people'), str(folders / 'backgrounds'), str(tmp_path / 'run'), 'smoke',
+    return PlatePhotoConfig(photos=str(folders / 'people'), backgrounds=str(folders / 'backgrounds'),
+                            run_dir=str(tmp_path / 'run'), phases='smoke',
                             objects=str(folders / 'things'), device='cpu', pretrained_backbone=False, minutes=0.02,
                             disable_progress_bar=True)
 

@@ -74,6 +74,21 @@ class Checkpoints:
             raise SaveError(f'cannot write {path}: {str(cause).splitlines()[0]}; {kept}. Make room, then go on with '
                             '--resume auto') from error
 
+    def load(self, resume: str) -> dict | None:
+        """What `--resume` asks for: 'auto' the newest state or None, a path that state, '' none.
+
+        Raises:
+            ValueError: '', and there are states, which a new run would overwrite.
+        """
+        if resume == 'auto':
+            return self.load_newest()
+        if resume:
+            return read_state(resume)
+        if self.states():
+            raise ValueError(f'{self.flag} {self.folder} holds states of an earlier run: --resume auto goes on with '
+                             'it, or name another folder')
+        return None
+
     def load_newest(self) -> dict | None:
         """The newest state that can be read, or None where there is none at all. Says which ones are damaged.
 

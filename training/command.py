@@ -1,12 +1,14 @@
 """What every training command does around its trainer: bad input is one line, and the exit status says what to do."""
 
 import sys
-from collections.abc import Callable
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
 
 from . import distributed
 from .checkpoint import SaveError
 from .loop import Trainer
 from .optimization import Diverged
+from .settings import Kind, add_flags, filled
 from .signals import EXIT_REQUEUE
 
 BAD_INPUT = (ValueError, OSError, RuntimeError)  # of set-up: values, files, downloads, missing packages
@@ -35,3 +37,12 @@ def run(name: str, build: Callable[[], Trainer], description: Callable[[Trainer]
         return 1
     finally:
         distributed.stop()
+
+
+def run_by_clock(name: str, description: str, kind: type[Kind], build: Callable[[Kind], Trainer],
+                 arguments: Sequence[str] | None = None) -> int:
+    """A command whose flags are the fields of settings, and nothing else; returns as `run` does."""
+    parser = ArgumentParser(name, description=description, formatter_class=RawDescriptionHelpFormatter)
+    add_flags(parser, kind)
+    given = vars(parser.parse_args(arguments))
+    return run(name, lambda: build(filled(kind, given)), lambda trainer: trainer.network.describe())

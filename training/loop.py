@@ -6,7 +6,7 @@ It knows no network: what is computed is in the passes, how long and how fast in
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import torch
@@ -19,6 +19,7 @@ from .distributed import Ranks
 from .log import Log, Meter
 from .optimization import Optimization, Updater
 from .passes import Pass, Terms, Turn
+from .settings import EpochSettings
 from .signals import StopRequest
 from .validation import ValidationSet, validate
 
@@ -59,6 +60,14 @@ class Run:
     identity: Sequence[str] = ('optimizer',)
     published: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
     training_mode: Callable[[nn.Module], object] = nn.Module.train
+
+    @classmethod
+    def of(cls, config: EpochSettings, checkpoints: Checkpoints, ranks: Ranks, rates: Mapping[str, float],
+           identity: Sequence[str]) -> 'Run':
+        """As the settings of a run by epochs say; `rates` as in `Optimization`."""
+        return cls(checkpoints, config.log_dir, ranks, Optimization.of(config, rates),
+                   config.precision_on(ranks.device), config.seed, config.accumulate, config.log_train_loss_interval,
+                   config.log_train_images_interval, not config.disable_progress_bar, asdict(config), identity)
 
 
 class Trainer:
