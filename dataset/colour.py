@@ -49,3 +49,27 @@ def jitter(image: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tens
     image = adjust_brightness(image, brightness)
     image = adjust_contrast(image, contrast)
     return adjust_hue(adjust_saturation(image, saturation), hue)
+
+
+def dye(image: Tensor, tint: Tensor, depth: Tensor, amount: Tensor) -> Tensor:
+    """Everything but skin in one colour.
+
+    Args:
+        image: (..., 3, H, W) in [0, 1].
+        tint: (..., 3, 1, 1).
+        depth: (..., 1, 1, 1) of the folds: 0 is flat, 1 as light and dark as before around the middle.
+        amount: (..., 1, 1, 1) of the new colour.
+    """
+    luma = grey(image)
+    dyed = tint * (1 + depth * 2 * (luma - 0.4))
+    return image.lerp(dyed.clamp(0, 1), amount * (1 - skin(image)))
+
+
+def skin(image: Tensor) -> Tensor:
+    """(..., 3, H, W) -> (..., 1, H, W): 1 where the colour may be skin, by its chroma (Cb 77 to 127, Cr 133 to 173 of
+    255, Chai and Ngan 1999), falling to 0 over 10 of 255 outside."""
+    r, _, b = image.unbind(-3)
+    luma = grey(image).squeeze(-3)
+    cb, cr = 255 * 0.564 * (b - luma) + 128, 255 * 0.713 * (r - luma) + 128
+    outside = torch.maximum((cb - 102).abs() - 25, (cr - 153).abs() - 20)
+    return (1 - outside / 10).clamp(0, 1).unsqueeze(-3)

@@ -32,6 +32,7 @@ class ComposerConfig:
     turned: float = 0.1                          # per person: by any angle, as raised arms and lying people are
     bend: float = 0.5                            # per person: a smooth field that swings, limbs are not rigid
     gaps: float = 0.2                            # per person: the background shows through, as between arm and body
+    dyed: float = 0.25                           # per person: clothes in one plain colour, bright ones too
     camera_motion: float = 0.3                   # people and background together
     background_motion: float = 0.3
     generated: float = 0.1                       # of the backgrounds

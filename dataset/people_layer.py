@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import colour
 from .composing import Composing, Draw, cut_gap, frame_grid
 
 
@@ -32,7 +33,7 @@ class PeopleLayer(Composing):
             pixels = zoom[there, 1] * self.photos.levels[0].size(-2) / config.size  # of the canvas per frame pixel
             grid = grid * draw.move(zoom[there])[:, None, None, None] + draw.move(centre[there])[:, None, None, None]
             person = self._sample(self.photos, picked[there], grid, pixels)
-            colours, alpha = self._jitter(draw, person[:, :, :3]), person[:, :, 3:]
+            colours, alpha = self._dye(draw, self._jitter(draw, person[:, :, :3])), person[:, :, 3:]
             for gap in gaps:
                 cut_gap(alpha, grid, gap[there])
             if fgr is None:
@@ -45,6 +46,23 @@ class PeopleLayer(Composing):
             fgr[at], pha[at] = torch.where(both > 1e-3, mixed, fgr[at]), both
         pha[draw.move(draw.chosen(B, config.empty))] = 0
         return fgr.clamp_(0, 1), pha.clamp_(0, 1)
+
+    def _dye(self, draw: Draw, clip: Tensor) -> Tensor:
+        """Gives some people clothes of one colour, flat or with their folds; (b, T, 3, S, S).
+
+        What people of a few photo sets wear is mostly dark, so a yellow jumper is cut out of its wearer.
+        """
+        b = len(clip)
+        value, saturation = draw.uniform((b, 1), 0.25, 1), draw.uniform((b, 1))
+        tint = value * (1 - saturation * draw.uniform((b, 3)))
+        depth, amount = draw.uniform((b, 1), 0.2, 1), draw.uniform((b, 1), 0.6, 1)
+        at = draw.chosen(b, self.config.dyed)
+        if not len(at):
+            return clip
+        tint, depth, amount = (draw.move(x[at])[:, None, :, None, None] for x in (tint, depth, amount))
+        clip, at = clip.clone(), draw.move(at)
+        clip[at] = colour.dye(clip[at], tint, depth, amount)
+        return clip
 
     def _window(self, draw: Draw, picked: Tensor, framing: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The part of the canvas that fills the frame, as (B, 2) scale and (B, 2) centre, canvas being -1..1.

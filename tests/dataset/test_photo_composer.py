@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as TF
 
+from dataset import colour
 from dataset.composing import ComposerConfig, cut_gap, frame_grid, gaussian_blur, lay_before, sample
 from dataset.photo_bank import Backgrounds, PhotoBank, load_backgrounds, read_weights
 from dataset.photo_composer import PhotoComposer
@@ -16,8 +17,8 @@ from dataset.synthetic import figure
 
 QUIET = ComposerConfig(size=32, seq_length=4, people=(1.,), empty=0, smallest=0.6, largest=1.5, by_head=1., turned=0,
                        gaps=0, compressed=0, objects=0, in_front=0, desk=0, tone=0, aspect=0, person_motion=0, bend=0,
-                       camera_motion=0, background_motion=0, generated=0, color_jitter=0, defocus=0, blur=0, noise=0,
-                       grayscale=0, pause=0)
+                       camera_motion=0, background_motion=0, generated=0, color_jitter=0, dyed=0, defocus=0, blur=0,
+                       noise=0, grayscale=0, pause=0)
 BUSY = ComposerConfig(size=24, seq_length=3, people=(0.3, 0.4, 0.3), empty=0, compressed=0.5, desk=0.5, tone=0.5,
                       objects=0.5, generated=0.5, defocus=1, blur=0.5, noise=1, grayscale=0.3, pause=0.5)
 SIZES = {'smallest': ComposerConfig.smallest, 'largest': ComposerConfig.largest, 'by_head': ComposerConfig.by_head}
@@ -323,3 +324,16 @@ def test_masks_of_another_kind_are_told(tmp_path, change, message):
         Image.fromarray(change(alpha)).save(tmp_path / 'pha' / f'{number}.png')
     with pytest.raises(ValueError, match=message):
         PhotoBank.from_folders(tmp_path / 'fgr', tmp_path / 'pha')
+
+
+def test_clothes_are_dyed_and_skin_is_not(bank, backgrounds):
+    skin, cloth = torch.tensor([0.8, 0.6, 0.5]), torch.tensor([0.1, 0.1, 0.25])
+    picture = torch.stack([skin, cloth], 1)[:, None]                             # (3, 1, 2)
+    tint = torch.tensor([0.9, 0.8, 0.1]).view(3, 1, 1)
+    depth, amount = torch.tensor(0.), torch.tensor(1.)
+    dyed = colour.dye(picture, tint, depth, amount)
+    assert torch.equal(dyed[..., 0], picture[..., 0]) and torch.allclose(dyed[..., 1:], tint)
+    folds = colour.dye(picture, tint, torch.tensor(1.), amount)
+    assert (folds[:, 0, 1] < dyed[:, 0, 1]).all()                                # darker than the middle stays darker
+    plain, changed = (PhotoComposer(bank, backgrounds, replace(QUIET, dyed=chance), 0).batch(0, 4) for chance in (0, 1))
+    assert torch.equal(plain[1], changed[1]) and not torch.equal(plain[0], changed[0])
