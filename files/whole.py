@@ -6,6 +6,7 @@
 What is removed on the way out, after an error, Ctrl-C, SIGTERM or SIGHUP, is what this run made, and nothing else.
 """
 
+import atexit
 import os
 import shutil
 import signal
@@ -45,6 +46,9 @@ class Whole:
             if isinstance(error, FileNotFoundError) and not self.goal.parent.is_dir():
                 raise FileNotFoundError(f'{self.goal}: the folder {self.goal.parent} does not exist') from None
             raise PermissionError(f'{self.goal} cannot be written: {error.strerror}') from error
+        except BaseException:           # an interrupt that waited until the file was made: nobody has it to discard it
+            self.discard()
+            raise
 
     def _check_goal(self) -> None:
         with suppress(FileNotFoundError):
@@ -305,15 +309,20 @@ class _OpenOnes(set):
             for number in waiting[:1]:
                 os.kill(os.getpid(), number)
 
-    def _stop(self, number, frame) -> None:
+    def discard_all(self) -> None:
+        """At the end of the process, whatever ended it: an interrupt can come before a writer is in anybody's hands."""
         if self._process == os.getpid():
             for whole in list(self):
                 whole.discard()
+
+    def _stop(self, number, frame) -> None:
+        self.discard_all()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
 
 _open_ones = _OpenOnes()
+discard_at_exit = atexit.register(_open_ones.discard_all)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import errno
 import io
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from math import ceil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .sound import EncodedTrack, TrackError
 # what the muxer writes itself, or what Matroska's statistics said of the old file
 SKIPPED_METADATA = {'encoder', 'major_brand', 'minor_version', 'compatible_brands', 'duration', 'bps',
                     'number_of_frames', 'number_of_bytes'}
+FIRST_PACKETS = 3       # tell whether a track can be copied
 
 
 class Companions:
@@ -70,7 +72,7 @@ class Companions:
             self._copied[stream.index] = self._output.add_stream_from_template(stream)
             return
         canonical = stream.codec.canonical_name     # 'mp3', where the decoder's name may be 'mp3float'
-        if (container.audio is None or canonical in container.audio) and can_copy(stream, container.muxer):
+        if (container.audio is None or canonical in container.audio) and can_copy(self._path, stream, container.muxer):
             self._copied[stream.index] = self._output.add_stream_from_template(stream)
             return
         track = EncodedTrack(self._path, stream, self._output, container.audio_encoder)
@@ -173,12 +175,17 @@ class Joins:
             packet.pts = None if packet.pts is None else packet.pts + ticks
 
 
-def can_copy(stream: av.AudioStream, muxer: str) -> bool:
-    """Whether a container takes the packets of a stream as they are, found out in memory."""
+def can_copy(path: Path, stream: av.AudioStream, muxer: str) -> bool:
+    """Whether a container takes the packets of a stream as they are, found out with the first of them in memory: what
+    some containers say of a codec is written, and looked at, when the file is closed."""
     try:
-        with av.open(io.BytesIO(), 'w', format=muxer) as container:
-            container.add_stream_from_template(stream)
+        with open_input(path) as source, av.open(io.BytesIO(), 'w', format=muxer) as container:
+            copied = container.add_stream_from_template(stream)
             container.start_encoding()
+            for packet in islice(source.demux(source.streams[stream.index]), FIRST_PACKETS):
+                if packet.dts is not None:
+                    packet.stream = copied
+                    container.mux(packet)
         return True
     except (av.FFmpegError, ValueError):
         return False

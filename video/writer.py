@@ -55,7 +55,7 @@ class VideoFileWriter:
         self.deep = info.bit_depth > 8 and self.codec.deep is not None
         self._reformatter, self._last_pts, self._closed = VideoReformatter(), None, False
         self._output = self._companions = None
-        self._live, self._held = live, {}
+        self._live, self._held, self._count = live, {}, 0
         container = container_of(path)
         self.whole = WholeFile(path, overwrite)
         try:
@@ -165,7 +165,7 @@ class VideoFileWriter:
         with self._one_line_errors():
             for packet in self._stream.encode(frame):
                 self._mux(packet)
-        self._last_pts = frame.pts
+        self._last_pts, self._count = frame.pts, self._count + 1
 
     def _to_codec_format(self, pixels: np.ndarray) -> av.VideoFrame:
         if pixels.shape[:2] != (self.info.height, self.info.width):
@@ -212,6 +212,8 @@ class VideoFileWriter:
         try:
             with self._one_line_errors():
                 for packet in self._stream.encode(None):
+                    if self._count <= 2:        # in order; libx265 leaves their dts to chance, for want of a third
+                        packet.dts = packet.pts
                     self._mux(packet)
                 if self._companions is not None:
                     self._companions.mux_until(None)

@@ -25,6 +25,7 @@ import torch
 
 from cli.json_file import write_json
 from files import is_partial
+from files.whole import discard_at_exit
 from training.checkpoint import Checkpoints
 from video.frame import StreamInfo
 from video.images import ImageFileWriter, ImageFolderWriter, read_image
@@ -132,11 +133,15 @@ def fork(work: Callable[[], object]) -> int:
     number = os.fork()
     if number:
         return number
+    code = 3
     try:
         work()
-        os._exit(0)
+        code = 0
     except BaseException:
-        os._exit(3)
+        pass
+    finally:
+        discard_at_exit()        # `os._exit` leaves it out, since other things that are done at exit are the parent's
+        os._exit(code)
 
 
 def in_child(work: Callable[[], str]) -> str:
