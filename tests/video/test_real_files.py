@@ -186,13 +186,14 @@ def test_damaged_sound_does_not_cost_the_picture(tmp_path):
     assert convert(tmp_path / 'bad.mkv', tmp_path / 'out.mp4').frames == 25
 
 
-@pytest.mark.parametrize('suffix, codec, mark', [('.webm', 'libopus', b'OpusHead'), ('.mkv', 'flac', b'fLaC')])
-def test_sound_with_a_damaged_head_does_not_cost_the_picture(tmp_path, suffix, codec, mark):
+@pytest.mark.parametrize('codec, head', [('libopus', b'OpusHead'), ('flac', b'fLaC')])
+def test_sound_with_a_damaged_head_does_not_cost_the_picture(tmp_path, codec, head):
     """Found by tests/fuzz: MP4 looks at the head of a track when it is closed, and then all was lost."""
-    clip = write_clip(tmp_path / f'in{suffix}', 25, codec='libvpx' if suffix == '.webm' else 'libx264', audio=codec)
-    data = clip.read_bytes()
-    assert mark in data
-    clip.write_bytes(data.replace(mark, bytes(len(mark))))
+    clip = write_clip(tmp_path / 'in.mkv', 25, codec='mpeg4', audio=codec)
+    data = bytearray(clip.read_bytes())
+    private = data.rfind(b'\x63\xa2', 0, data.index(head))       # CodecPrivate becomes an element that nobody knows
+    data[private + 1] = 0xa3
+    clip.write_bytes(data)
     assert convert(clip, tmp_path / 'out.mp4').frames == 25
     assert sum(1 for _ in VideoReader(tmp_path / 'out.mp4')) == 25
 
