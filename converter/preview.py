@@ -48,8 +48,11 @@ def write_preview(reader: Reader, make_matter: Callable[[float], Matter], path: 
             row += [tile(rendered['composition', 8]), tile(rendered['alpha', 8])]
         rows.append(row)
     writer = ImageFileWriter(path)
-    writer.write_frame(np.vstack([np.hstack(row) for row in rows]))
-    writer.close()
+    try:
+        writer.write_frame(np.vstack([np.hstack(row) for row in rows]))
+        writer.close()
+    finally:
+        writer.abort()
 
 
 def _window(reader: Reader, moment: float) -> list[np.ndarray]:

@@ -81,7 +81,10 @@ class VideoFileWriter:
             if audio_from is not None:
                 self._companions = Companions(Path(audio_from), self._output, container, self.notes,
                                               self.info.clock_start)
-            self._output.start_encoding()
+            if self._live:        # closed with a header and no picture, a fragmented MP4 ends the process
+                self._stream.codec_context.open()
+            else:
+                self._output.start_encoding()
 
     @property
     def bit_depth(self) -> int:

@@ -7,7 +7,6 @@ name must be the earlier output or the new one, whole. After signals that can be
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -16,116 +15,17 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
 
-from cli.json_file import write_json
 from files import is_partial
 from files.whole import discard_at_exit
-from training.checkpoint import Checkpoints
-from video.frame import StreamInfo
-from video.images import ImageFileWriter, ImageFolderWriter, read_image
-from video.outputs import EncodingOptions, Output, OutputSet
-from video.reader import VideoReader
-from video.writer import VideoFileWriter
+
+from .writers import WRITERS, state, write
 
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
-FRAMES = {'old': 7, 'new': 40}
-
-
-def picture(index: int) -> np.ndarray:
-    return np.random.default_rng(index).integers(0, 255, (48, 64, 3), np.uint8)
-
-
-def write_video(path: Path, which: str) -> None:
-    writer = VideoFileWriter(path, StreamInfo(64, 48, Fraction(25), Fraction(1, 25)))
-    try:
-        for index in range(FRAMES[which]):
-            writer.write_frame(picture(index), index)
-        writer.close()
-    finally:
-        writer.abort()
-
-
-def write_frames(path: Path, which: str) -> None:
-    writer = ImageFolderWriter(path)
-    try:
-        for _ in range(FRAMES[which]):
-            writer.write_frame(np.full((8, 8, 3), FRAMES[which], np.uint8))
-        writer.close()
-    finally:
-        writer.abort()
-
-
-def write_image(path: Path, which: str) -> None:
-    writer = ImageFileWriter(path)
-    try:
-        writer.write_frame(np.full((200, 200, 3), FRAMES[which], np.uint8))
-        writer.close()
-    finally:
-        writer.abort()
-
-
-def write_several(path: Path, which: str) -> None:
-    """A film and a folder, which get their names together."""
-    path.mkdir(exist_ok=True)
-    info = StreamInfo(64, 48, Fraction(25), Fraction(1, 25))
-    writers = OutputSet([Output('composition', path / 'a.mp4'), Output('alpha', path / 'frames')], info,
-                        EncodingOptions(), None)
-    try:
-        for index in range(FRAMES[which]):
-            pixels = picture(index)
-            writers.write({wanted: pixels[..., :1] if wanted[0] == 'alpha' else pixels
-                           for wanted in writers.wanted}, index)
-        writers.close()
-    finally:
-        writers.abort()
-
-
-def write_report(path: Path, which: str) -> None:
-    write_json(str(path), [which] * 3000)
-
-
-def write_weights(path: Path, which: str) -> None:
-    path.mkdir(exist_ok=True)
-    Checkpoints(path).save_weights({'weight': torch.full((50_000,), float(FRAMES[which]))}, 0)
-
-
-WRITERS = {'a.mp4': write_video, 'b.mov': write_video, 'frames': write_frames, 'c.png': write_image,
-           'several': write_several, 'r.json': write_report, 'checkpoint': write_weights}
-
-
-def write(name: str, folder: str, which: str) -> None:
-    WRITERS[name](Path(folder) / name, which)
-
-
-def state(path: Path) -> str:
-    """'old', 'new', or what is wrong."""
-    if path.name == 'several':
-        return f'{state(path / "a.mp4")}+{state(path / "frames")}'
-    if path.name in ('frames',):
-        count = len(list(path.iterdir())) if path.is_dir() else -1
-        return {number: which for which, number in FRAMES.items()}.get(count, f'{count} frames')
-    try:
-        if path.suffix in ('.mp4', '.mov'):
-            reader = VideoReader(path)
-            count = sum(1 for _ in reader)
-            if reader.damage:
-                return reader.damage
-        elif path.suffix == '.json':
-            content = json.loads(path.read_text())
-            return content[0] if len(set(content)) == 1 and len(content) == 3000 else 'half a report'
-        elif path.suffix == '.png':
-            count = int(read_image(path).max())
-        else:
-            count = int(torch.load(path / 'epoch-0.pth', weights_only=True)['weight'].unique().item())
-    except Exception as error:
-        return f'unreadable: {error}'
-    return {number: which for which, number in FRAMES.items()}.get(count, f'{count} frames')
 
 
 def fork(work: Callable[[], object]) -> int:

@@ -89,6 +89,24 @@ def test_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / 'pwned').exists()
 
 
+@pytest.mark.parametrize('bytes_kept', [31, 51, 400, 2000])
+def test_old_checkpoints_cut_off(tmp_path, bytes_kept):
+    """Found by tests/fuzz: the unpickler of PyTorch raises struct.error."""
+    torch.save({'weight': torch.zeros(500)}, tmp_path / 'a.pth', _use_new_zipfile_serialization=False)
+    (tmp_path / 'a.pth').write_bytes((tmp_path / 'a.pth').read_bytes()[:bytes_kept])
+    with pytest.raises(ValueError, match='a.pth is damaged or not a PyTorch file'):
+        read_state(tmp_path / 'a.pth')
+
+
+def test_a_zip_with_a_damaged_directory(tmp_path):
+    torch.save({'weight': torch.zeros(500)}, tmp_path / 'a.pth')
+    data = (tmp_path / 'a.pth').read_bytes()
+    at = data.rindex(b'PK\1\2')
+    (tmp_path / 'a.pth').write_bytes(data[:at] + b'XX' + data[at + 2:])
+    with pytest.raises(ValueError, match='a.pth is damaged or not a PyTorch file'):
+        read_state(tmp_path / 'a.pth')
+
+
 def test_files_that_are_no_checkpoints(tmp_path, network):
     (tmp_path / 'text.pth').write_text('hello')
     (tmp_path / 'text.safetensors').write_text('hello')

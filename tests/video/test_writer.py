@@ -1,6 +1,9 @@
 """Writing videos: every container and codec, alpha read back, tags, odd sizes, audio, errors."""
 
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -12,6 +15,7 @@ from video.frame import ColorTags, StreamInfo
 from video.reader import VideoReader
 from video.writer import VideoFileWriter
 
+ROOT = Path(__file__).resolve().parents[2]
 SOFTWARE_CODECS = sorted(name for name in CODECS if 'nvenc' not in name)
 
 
@@ -274,6 +278,26 @@ def test_no_frame_and_abort_leave_nothing(tmp_path):
     writer.write_frame(picture(0, 64, 48), 0)
     writer.abort()
     assert list(tmp_path.iterdir()) == []
+
+
+ABORT = """
+import sys
+from tests.clips import picture
+from tests.video.test_writer import VideoFileWriter, info
+for count in (0, 1, 5):
+    writer = VideoFileWriter(sys.argv[1], info(), live=True)
+    for index in range(count):
+        writer.write_frame(picture(index, 64, 48), index)
+    writer.abort()
+"""
+
+
+@pytest.mark.parametrize('suffix', ['.mp4', '.mov', '.mkv'])
+def test_a_recording_given_up_before_its_first_packet_leaves_nothing(tmp_path, suffix):
+    """Found by tests/fuzz/kill.py: it was a segmentation fault."""
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', ABORT, tmp_path / f'out{suffix}'], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '') and list(tmp_path.iterdir()) == []
 
 
 def test_size_change_is_refused_by_name(tmp_path):
