@@ -31,7 +31,7 @@ from dataset.mask_damage import MaskDamageConfig
 from dataset.paths import require
 from dataset.people_clips import ClipConfig, PeopleClips
 from dataset.people_composer import LEVELS, PeopleComposer, PeopleConfig
-from dataset.photo_bank import PhotoBank, load_backgrounds
+from dataset.photo_bank import BACKGROUND, CANVAS, PhotoBank, load_backgrounds
 from model.instance.checkpoint import load_instance_network
 from model.instance.network import InstanceForm, InstanceMattingNetwork
 from passes.instance import InstanceClipNetwork, InstanceMeasure, InstancePass, place_in_slots, synchronise
@@ -48,6 +48,8 @@ from training.sampler import Stream
 from training.settings import Settings, add_flags, setting
 from training.validation import ValidationSet
 
+SMALL_CROP = 256    # [px] up to here smaller pictures are kept in memory: 1 GB less of a thousand photos
+
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceConfig(Settings):
@@ -63,6 +65,8 @@ class InstanceConfig(Settings):
     checkpoint: str = setting('weights to start from; those of the image stage fit the video stage', '')
     width: float = setting('of every layer, 1 is the published network', 1.)
     max_inst: int = setting('slots: most people in one pass', 10)
+    begins: bool = setting('every step begins with the answer of the one before, the first with the masks; for narrow '
+                           'networks, not published', False)
     change_head: bool = setting('video: also the published head that sees changes', False)
     crop: int = setting('side of the pictures [px]', 512)
     clip_length: int = setting('frames of a clip in the video stage', 8)
@@ -142,7 +146,7 @@ def build(config: InstanceConfig) -> Trainer:
     rates = dict.fromkeys(('encoder', 'aspp', 'decoder'), config.learning_rate)
     run = Run(checkpoints, str(Path(config.run_dir) / 'log'), ranks, Optimization.of(config, rates), config.precision,
               config.seed, progress_bar=not config.disable_progress_bar, settings=asdict(config),
-              identity=('stage', 'width', 'max_inst'))
+              identity=('stage', 'width', 'max_inst', 'begins'))
     trainer = Trainer(network, ranks.wrap(InstanceClipNetwork(network)), [own], clock, run,
                       {'people': ValidationSet(fixed, InstanceMeasure(network), clips=config.val_clips)})
     trainer.resume(state)
@@ -151,10 +155,12 @@ def build(config: InstanceConfig) -> Trainer:
 
 def composed(config: InstanceConfig, ranks: Ranks) -> tuple[Batches, Dataset]:
     """Batches and validation clips made from photos."""
-    photos = PhotoBank.from_folders(Path(config.photos) / 'fgr', Path(config.photos) / 'pha')
-    backgrounds = load_backgrounds(Path(config.backgrounds))
-    held_out = Path(config.valid_photos) if config.valid_photos else None
-    valid_photos = photos if held_out is None else PhotoBank.from_folders(held_out / 'fgr', held_out / 'pha')
+    canvas = tuple(side // 2 for side in CANVAS) if config.crop <= SMALL_CROP else CANVAS
+    photos, *held_out = (PhotoBank.from_folders(Path(folder) / 'fgr', Path(folder) / 'pha', canvas)
+                         for folder in (config.photos, config.valid_photos) if folder)
+    valid_photos, = held_out or [photos]
+    backgrounds = load_backgrounds(Path(config.backgrounds), BACKGROUND * 3 // 4 if config.crop <= SMALL_CROP
+                                   else BACKGROUND)
     people = PeopleConfig(config.crop, config.frames, (2, config.max_people), config.level)
     stream, fixed = (PeopleComposer(bank, backgrounds, people, seed, config.damage())
                      for bank, seed in ((photos, config.seed), (valid_photos, config.seed + 1)))
@@ -194,14 +200,13 @@ def build_network(config: InstanceConfig, fresh: bool) -> InstanceMattingNetwork
     """With the weights to start from where `fresh`; a video network takes those of an image network, and its recurrent
     unit begins anew."""
     form = InstanceForm.narrow(config.width, slots=config.max_inst, video=config.stage == 'video',
-                               change=config.stage == 'video' and config.change_head)
+                               change=config.stage == 'video' and config.change_head, begins=config.begins)
     network = form.build()
     if fresh and config.checkpoint:
         start = load_instance_network(config.checkpoint)
-        if (start.form.channels, start.form.slots, start.form.folded) != (form.channels, form.slots, False):
-            raise ValueError(f'--checkpoint {config.checkpoint} is a network of channels {start.form.channels}, '
-                             f'{start.form.slots} slots{", folded" if start.form.folded else ""}: expected '
-                             f'{form.channels}, {form.slots} slots, with its norm')
+        if replace(start.form, video=form.video, change=form.change, bleed=form.bleed) != form:
+            raise ValueError(f'--checkpoint {config.checkpoint} is a network of {start.form.words()}: expected '
+                             f'{form.words()}')
         missing, unexpected = network.load_state_dict(start.state_dict(), strict=False)
         if unexpected or any('os8_temp_module' not in name and 'diff_module' not in name for name in missing):
             raise ValueError(f'--checkpoint {config.checkpoint} does not fit the {config.stage} stage')

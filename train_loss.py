@@ -217,38 +217,37 @@ def laplacian_pyramid(image: Tensor, levels: int = LEVELS) -> list[Tensor]:
     if min(image.shape[-2:]) < SMALLEST_SIDE:
         raise ValueError(f'a Laplacian pyramid needs sides of at least {SMALLEST_SIDE} pixels, got '
                          f'{list(image.shape[-2:])}')
-    kernel = gauss_kernel(image.device, image.dtype).expand(image.size(1), 1, 5, 5)
     pyramid = []
     for _ in range(levels):
         if min(image.shape[-2:]) < SMALLEST_SIDE:
             break
         H, W = (side // 2 * 2 for side in image.shape[-2:])
         image = image[..., :H, :W]
-        down = _blur(image, kernel)[..., ::2, ::2]  # (N, C, H/2, W/2)
+        down = _blur(image)[..., ::2, ::2]  # (N, C, H/2, W/2)
         up = torch.zeros_like(image)
         up[..., ::2, ::2] = 4 * down
-        pyramid.append(image - _blur(up, kernel))
+        pyramid.append(image - _blur(up))
         image = down
     return pyramid
 
 
-def gauss_kernel(device: torch.device | str = 'cpu', dtype: torch.dtype = torch.float32) -> Tensor:
-    """(1, 1, 5, 5) binomial kernel with sum 1."""
-    row = torch.tensor([1, 4, 6, 4, 1], device=device, dtype=dtype) / 16
-    return (row[:, None] * row)[None, None]
-
-
-def _blur(image: Tensor, kernel: Tensor) -> Tensor:
-    return F.conv2d(F.pad(image, (2, 2, 2, 2), mode='reflect'), kernel, groups=image.size(1))
+def _blur(image: Tensor) -> Tensor:
+    """By the 5x5 binomial kernel with sum 1, border reflected. Sums of shifted pictures: on a CPU several times faster,
+    backward too, than a convolution with one channel in each group."""
+    x = F.pad(image, (2, 2, 2, 2), mode='reflect')
+    x = (x[..., :-4] + x[..., 4:] + 4 * (x[..., 1:-3] + x[..., 3:-1]) + 6 * x[..., 2:-2]) / 16
+    return (x[..., :-4, :] + x[..., 4:, :] + 4 * (x[..., 1:-3, :] + x[..., 3:-1, :]) + 6 * x[..., 2:-2, :]) / 16
 
 
 # ------------------------------------------------------------------------------------------------- optional extras
 
 def sobel(image: Tensor) -> Tensor:
     """Gradient magnitude of (N, 1, H, W), replicated border, kernels divided by 8."""
-    x = torch.tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], device=image.device, dtype=image.dtype) / 8
-    gradient = F.conv2d(F.pad(image, (1, 1, 1, 1), mode='replicate'), torch.stack([x, x.T])[:, None])
-    return (gradient.square().sum(1, keepdim=True) + 1e-6).sqrt()  # 1e-6: the root has no slope at 0
+    x = F.pad(image, (1, 1, 1, 1), mode='replicate')
+    across, down = x[..., 2:] - x[..., :-2], x[..., 2:, :] - x[..., :-2, :]
+    gx = (across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]) / 8
+    gy = (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 8
+    return (gx.square() + gy.square() + 1e-6).sqrt()  # 1e-6: the root has no slope at 0
 
 
 def perceptual_loss(pred: Tensor, true: Tensor) -> Tensor:

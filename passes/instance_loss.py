@@ -50,12 +50,15 @@ def instance_loss(pred: dict[str, Tensor], true_pha: Tensor, valid: Tensor, weig
     """
     factors = InstanceLossWeights() if factors is None else factors
     with torch.autocast(true_pha.device.type, enabled=False):
+        # Zeros would count alike, and cost as much as people. Where nobody is, they keep the gradient's way open.
         counts = valid[:, None, :, None, None].to(true_pha)
+        chosen = valid if valid.any() else torch.ones_like(valid)
+        true, *rest = ((x.float() * counts).transpose(1, 2)[chosen][:, :, None]
+                       for x in (true_pha, *pred.values(), *(weights[stride] for stride in pred)))
         terms: dict[str, Tensor] = {}
-        for stride, factor in STRIDES.items():
-            own, weight = pred[stride].float() * counts, weights[stride].float() * counts
-            for name, value in map_terms(own, true_pha.float() * counts, weight).items():
-                terms[name] = terms.get(name, 0) + factor * value
+        for stride, own, weight in zip(pred, rest, rest[len(pred):]):
+            for name, value in map_terms(own, true, weight, factors).items():
+                terms[name] = terms.get(name, 0) + STRIDES[stride] * value
         if attention is not None:
             terms['attention'] = attention_loss(attention.float(), true_pha, valid)
         if change is not None:
@@ -64,12 +67,14 @@ def instance_loss(pred: dict[str, Tensor], true_pha: Tensor, valid: Tensor, weig
     return terms
 
 
-def map_terms(pred: Tensor, true: Tensor, weight: Tensor) -> dict[str, Tensor]:
+def map_terms(pred: Tensor, true: Tensor, weight: Tensor, factors: InstanceLossWeights) -> dict[str, Tensor]:
+    """Those that count."""
     terms = {'l1': weighted_l1(pred, true, weight)}
-    if min(pred.shape[-2:]) >= SMALLEST_SIDE << (LEVELS - 1):
+    if factors.laplacian and min(pred.shape[-2:]) >= SMALLEST_SIDE << (LEVELS - 1):
         terms['laplacian'] = weighted_laplacian(pred, true, weight)
-    terms['gradient'] = weighted_gradient(pred, true, weight)
-    if pred.size(1) > 1:
+    if factors.gradient:
+        terms['gradient'] = weighted_gradient(pred, true, weight)
+    if factors.dtssd and pred.size(1) > 1:
         terms['dtssd'] = weighted_dtssd(pred, true, weight)
     return terms
 
@@ -93,11 +98,10 @@ def weighted_laplacian(pred: Tensor, true: Tensor, weight: Tensor) -> Tensor:
     """Sum over three levels of the weighted mean absolute difference; coarse levels weigh no more."""
     H, W = pred.shape[-2:]
     loss = 0
-    pyramids = (laplacian_pyramid(x.reshape(-1, 1, H, W), LEVELS) for x in (pred, true))
     weight = weight.reshape(-1, 1, H, W)
-    for a, b in zip(*pyramids):
-        own = weight[..., :a.size(-2), :a.size(-1)]
-        loss = loss + ((a - b).abs() * own).sum() / (own.sum() + 1e-6)
+    for band in laplacian_pyramid((pred - true).reshape(-1, 1, H, W), LEVELS):      # of the difference: it is linear
+        own = weight[..., :band.size(-2), :band.size(-1)]
+        loss = loss + (band.abs() * own).sum() / (own.sum() + 1e-6)
         weight = own[..., ::2, ::2]
     return loss
 

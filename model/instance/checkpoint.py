@@ -63,7 +63,8 @@ def form_of(state: Mapping[str, Tensor], bleed: bool) -> InstanceForm:
     except KeyError as error:
         raise ValueError(f'no weights of an instance network: {error.args[0]} is missing') from error
     return InstanceForm(channels, slots, any(name.startswith('decoder.os8_temp_module.') for name in state),
-                        any(name.startswith('decoder.diff_module.') for name in state), folded, bleed)
+                        any(name.startswith('decoder.diff_module.') for name in state), folded, bleed,
+                        'decoder.trust' in state)
 
 
 def load_instance_network(path: str | Path) -> InstanceMattingNetwork:

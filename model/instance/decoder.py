@@ -1,7 +1,7 @@
 """Decoder of the instance network: dense to stride 8, people apart at stride 8, details near their edges."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .dense_decoder import up_layer
@@ -12,6 +12,7 @@ from .regions import REGION_WIDTH, dilate, keep_near, uncertain
 from .temporal import ChangeHead, InstanceGRU, propagate
 
 FUSION_WIDTHS_DRAWN = (26, 14)    # [px] in training
+TRUST = 1.      # of masks at first, as a logit: 0.88 inside
 SURE = 0.95     # in clips, alpha at stride 8 from here on is 1
 
 
@@ -24,15 +25,18 @@ class InstanceMattingDecoder(DetailLayers):
         change: with the published head that sees changes; only for clips.
         bleed: interpolate the alpha of stride 4 as published, where the border of each region is pulled to 0; ours
             weighs by what was computed.
+        begins: each step adds to the logits of the one before, and the first to those of the masks.
     """
 
-    def __init__(self, channels: tuple[int, ...], slots: int, video: bool, change: bool, bleed: bool):
+    def __init__(self, channels: tuple[int, ...], slots: int, video: bool, change: bool, bleed: bool,
+                 begins: bool = False):
         c2, c4, c8, c16, c32 = channels
         super().__init__((c2, c2, c4, c4))
         self.layer1, self.layer2 = up_layer(c32, c16, 2), up_layer(c16, c8, 3)
         self.refine_OS8 = InstanceDecoder(c8, c4, slots)
         self.os8_temp_module = InstanceGRU(c8) if video else None
         self.diff_module = ChangeHead(c4) if change else None
+        self.trust = nn.Parameter(torch.tensor(TRUST)) if begins else None
         self.bleed, self.budget = bleed, BUDGET
 
     def forward(self, x: Tensor, shortcuts: list[Tensor], msk: Tensor, rec: Tensor | None = None,
@@ -60,7 +64,11 @@ class InstanceMattingDecoder(DetailLayers):
             coarse = self.refine_OS8.enrich(carried)
             out['states'] = states
         logits = logits_of(tokens, coarse)
-        os8 = alpha_of(F.interpolate(logits.flatten(0, 1), (H, W), mode='bilinear')).view(B, T, N, H, W)
+        if self.trust is not None:
+            inside = F.adaptive_avg_pool2d(msk.flatten(0, 1), logits.shape[-2:]).view_as(logits)
+            logits = logits + self.trust * (2 * inside - 1)
+        begun = F.interpolate(logits.flatten(0, 1), (H, W), mode='bilinear').view(B, T, N, H, W)
+        os8 = alpha_of(begun)
         present = (msk.sum((1, 3, 4), keepdim=True) > 0).to(os8)                           # (B, 1, N, 1, 1)
         os8 = os8 * present
         keep = present
@@ -71,6 +79,8 @@ class InstanceMattingDecoder(DetailLayers):
         region = self.region(os8, true_pha, use_truth) * keep
         raw4, raw1 = self.detail_in_boxes((s1, s2, s4), enriched.flatten(0, 1),
                                           tokens.repeat_interleave(T, 0), region.flatten(0, 1), self.budget)
+        if self.trust is not None:
+            raw4, raw1 = (added(raw.view(B * T, N, *raw.shape[-2:]), begun.flatten(0, 1)) for raw in (raw4, raw1))
         os4 = self.enlarge(raw4).view_as(os8) * keep
         os1 = torch.where(region > 0, alpha_of(raw1.view_as(os8)), 0)
         widths = None
@@ -110,3 +120,10 @@ class InstanceMattingDecoder(DetailLayers):
         weight = F.interpolate(active, scale_factor=4, mode='bilinear')
         value = F.interpolate(raw * active, scale_factor=4, mode='bilinear') / weight.clamp(min=1e-3)
         return torch.where(weight > 0, alpha_of(value), 0)
+
+
+def added(raw: Tensor, begun: Tensor) -> Tensor:
+    """Raw values (B, N, h, w) added to logits (B, N, H, W) where there are any."""
+    if begun.shape[-2:] != raw.shape[-2:]:
+        begun = F.adaptive_avg_pool2d(begun, raw.shape[-2:])
+    return torch.where(raw > INACTIVE, raw + begun, raw)
