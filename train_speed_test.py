@@ -14,16 +14,17 @@ from dataclasses import replace
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from cli.command import command
 from dataset.synthetic import write_tree
 from train import build
 from train_config import PRESETS, StageConfig, resolve
 from training import distributed
-from training.command import BAD_INPUT
 from training.loop import Trainer
 from training.settings import PRECISIONS, add_flags
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
     """Exit status: 0 done, 2 bad input."""
     parser = ArgumentParser('train_speed_test.py', description='Time the iterations of a stage. Also takes every flag '
                             'of train.py.', allow_abbrev=False)
@@ -35,21 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = vars(parser.parse_args(arguments))
     stage, precisions = flags.pop('stage'), flags.pop('precisions').split(',')
     turns, steps = flags.pop('turns'), flags.pop('steps')
+    if unknown := set(precisions) - set(PRECISIONS):
+        raise ValueError(f'--precisions must be among {", ".join(PRECISIONS)}, got {", ".join(unknown)}')
     with TemporaryDirectory() as folder:
-        try:
-            if unknown := set(precisions) - set(PRECISIONS):
-                raise ValueError(f'--precisions must be among {", ".join(PRECISIONS)}, got {", ".join(unknown)}')
-            if not flags['data_root'] and not flags['data_file']:
-                flags['data_root'] = str(write_tree(folder, clips=4, frames=16, size=(640, 360)))
-            defaults = {'model_variant': 'mobilenetv3', 'checkpoint': '', 'pretrained_backbone': False,
-                        'disable_validation': True, 'checkpoint_dir': folder, 'log_dir': folder}
-            given = {name: value for name, value in flags.items() if value is not None}
-            config = resolve(PRESETS['train'], stage, defaults | given)
-            ranks = distributed.start(config.device, config.distributed_addr, config.distributed_port)
-            trainers = {name: build(replace(config, precision=name), ranks) for name in precisions}
-        except BAD_INPUT as error:
-            print(f'train_speed_test.py: {error}', file=sys.stderr)
-            return 2
+        if not flags['data_root'] and not flags['data_file']:
+            flags['data_root'] = str(write_tree(folder, clips=4, frames=16, size=(640, 360)))
+        defaults = {'model_variant': 'mobilenetv3', 'checkpoint': '', 'pretrained_backbone': False,
+                    'disable_validation': True, 'checkpoint_dir': folder, 'log_dir': folder}
+        given = {name: value for name, value in flags.items() if value is not None}
+        config = resolve(PRESETS['train'], stage, defaults | given)
+        ranks = distributed.start(config.device, config.distributed_addr, config.distributed_port)
+        trainers = {name: build(replace(config, precision=name), ranks) for name in precisions}
         rates = {name: [] for name in precisions}
         for turn in range(-1, turns):                        # the first turn of each warms up
             for name, trainer in trainers.items():
@@ -58,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     rates[name].append(numbers)
     report(rates, ranks.world)
     distributed.stop()
-    return 0
 
 
 def timed(trainer: Trainer, steps: int) -> dict[str, float]:

@@ -7,17 +7,18 @@ The difference is to the true alpha where --true-dir gives one, else to the firs
 
 import argparse
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from cli.command import command
-from files import check_apart, whole_file
+from files import check_apart
 from video.inputs import open_reader
+from video.writer import VideoFileWriter
 
 from .networks import Network, add_network_flags, as_uint8, names_of, open_networks
 from .plots import label
@@ -68,20 +69,22 @@ def compare(args: argparse.Namespace) -> None:
     truth = list_frames(args.true_dir) if args.true_dir else None
     networks = open_networks(args)
     length = min(filter(None, (source.info.frame_count, args.limit)), default=None)
-    with whole_file(args.output) as partial:
-        with av.open(f'file:{partial}', 'w') as container:
-            stream = None
-            for frame in tqdm(islice(source, args.limit), total=length, desc='compare', unit='frame'):
-                name = Path(frame.name).stem or f'{frame.index:04d}'
-                canvas = draw_frame(name, as_uint8(frame.pixels), networks, truth, args)
-                if stream is None:
-                    stream = container.add_stream('libx264', rate=source.info.frame_rate, options={'crf': '18'})
-                    stream.height, stream.width = canvas.shape[:2]
-                    stream.pix_fmt = 'yuv420p'
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(canvas, format='rgb24')))
-            if stream is None:
-                raise ValueError(f'{args.input_source} holds no frames')
-            container.mux(stream.encode())
+    writer = None
+    try:
+        for frame in tqdm(islice(source, args.limit), total=length, desc='compare', unit='frame'):
+            name = Path(frame.name).stem or f'{frame.index:04d}'
+            canvas = draw_frame(name, as_uint8(frame.pixels), networks, truth, args)
+            if writer is None:
+                info = replace(source.info, width=canvas.shape[1], height=canvas.shape[0], bit_depth=8)
+                writer = VideoFileWriter(args.output, info, audio_from=args.input_source if info.is_video else None)
+            writer.write_frame(canvas, frame.pts, frame.duration)
+        if writer is None:
+            raise ValueError(f'{args.input_source} holds no frames')
+        writer.close()
+    except BaseException:
+        if writer is not None:
+            writer.abort()
+        raise
 
 
 def draw_frame(name: str, image: np.ndarray, networks: list[Network], truth: dict[str, Path] | None,

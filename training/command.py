@@ -4,6 +4,8 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 
+from cli.command import one_line
+
 from . import distributed
 from .checkpoint import SaveError
 from .loop import Trainer
@@ -28,12 +30,12 @@ def run(name: str, build: Callable[[], Trainer], description: Callable[[Trainer]
         if trainer.ranks.is_main:
             print(description(trainer))
     except BAD_INPUT as error:
-        print(f'{name}: {error}', file=sys.stderr)
+        print(f'{name}: {one_line(error)}', file=sys.stderr)
         return 2
     try:
         return 0 if dry_run or trainer.train() else EXIT_REQUEUE
     except (Diverged, SaveError) as error:
-        print(f'{name}: {error}', file=sys.stderr)
+        print(f'{name}: {one_line(error)}', file=sys.stderr)
         return 1
     finally:
         distributed.stop()
