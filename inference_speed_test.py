@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         args.device, args.precision = 'cpu', 'fp32'
     device = choose_device(args.device)
     choose_precision(args.precision, device)
-    check_json('--output-json', args.output_json, overwrite=False)
+    check_json('--output-json', args.output_json, False, ('machine', 'settings', 'results'))
     machine = describe_machine(device)
     print(f'{machine["name"]}, {machine["cores"]} cores, {machine["threads"]} threads, torch {machine["torch"]}')
     results, failed = [], 0

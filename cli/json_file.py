@@ -14,9 +14,11 @@ def write_json(path: str | None, content: list | dict) -> None:
         partial.write_text(json.dumps(content, indent=2, default=str) + '\n')
 
 
-def check_json(flag: str, path: str | None, overwrite: bool) -> None:
+def check_json(flag: str, path: str | None, overwrite: bool, keys: tuple[str, ...]) -> None:
     """Whether a report may have this name: a new one, or that of an earlier report.
 
+    Args:
+        keys: that every report of this kind has, or every one of its list.
     Raises:
         ValueError: the name of a clip, or of a folder. FileExistsError: another file is there, and `overwrite` is off.
         FileNotFoundError: its folder does not exist.
@@ -29,7 +31,10 @@ def check_json(flag: str, path: str | None, overwrite: bool) -> None:
         raise FileNotFoundError(f'{flag} {path}: the folder {Path(path).parent} does not exist')
     if Path(path).is_file() and not overwrite:
         try:
-            json.loads(Path(path).read_bytes() or 'null')
-        except ValueError:
+            earlier = json.loads(Path(path).read_bytes() or '[]')
+        except (ValueError, RecursionError):
+            earlier = None
+        reports = earlier if isinstance(earlier, list) else [earlier]
+        if not all(isinstance(report, dict) and set(keys) <= report.keys() for report in reports):
             raise FileExistsError(f'{flag} {path} exists and is no report: choose another name, or use --overwrite '
-                                  'to replace it') from None
+                                  'to replace it')

@@ -9,7 +9,7 @@ from cli.json_file import check_json, write_json
 from engine.flags import add_network_flags, add_size_flags, open_from_flags
 from engine.matter import Matter
 from engine.sizes import choose_inference_size
-from files import check_apart, is_image_path
+from files import check_apart, everything_in, is_image_path
 from video.background import FITS, LOOPS, parse_background
 from video.formats import CODECS, DEFAULT_CRF
 from video.inputs import Input, default_output, expand_inputs, is_batch, open_reader, output_path
@@ -162,10 +162,12 @@ def check_files(args: argparse.Namespace, jobs: list[tuple[Input, dict[str, Path
     check_apart({'output': [path for _, outputs in jobs for path in outputs.values()] if not args.preview else None,
                  '--report': args.report, '--preview': args.preview},
                 {'input': [file for clip, _ in jobs for file in read_files(clip.path)],
-                 '--background-plate': read_files(plate) if (plate := plate_files(args.background_plate)) else None,
+                 '--background-plate': everything_in(plate_files(args.background_plate)),
                  '--background': read_files(args.background) if args.background else None,
-                 '--checkpoint': args.checkpoint})
-    check_json('--report', args.report, args.overwrite)
+                 '--masks': [file for clip, _ in jobs if args.masks
+                             for file in everything_in(args.masks.replace('{name}', clip.name))],
+                 '--checkpoint': args.checkpoint, '--instance-weights': args.instance_weights})
+    check_json('--report', args.report, args.overwrite, ('input', 'outputs', 'status'))
     if args.preview and not is_image_path(args.preview):
         raise ValueError(f'--preview must be the name of an image such as preview.png, got {args.preview}')
     if args.preview and Path(args.preview).exists() and not args.overwrite:

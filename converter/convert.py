@@ -16,6 +16,7 @@ from engine.instance import InstanceMatter
 from engine.matter import Matter
 from engine.plate import PlateCue
 from engine.sizes import AUTO
+from files import everything_in
 from video.background import Background, parse_background
 from video.formats import DEFAULT_CRF
 from video.inputs import Reader, open_reader
@@ -102,8 +103,9 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
              'output_foreground': output_foreground, 'output_rgba': output_rgba, **further_outputs}
     named = {name.removeprefix('output_'): path for name, path in named.items()}
     rules = (reader.path, output_type, codec, background is not None, overwrite,
-             {'background': background if isinstance(background, str | Path) else None, 'masks': masks,
-              'background_plate': None if isinstance(background_plate, np.ndarray) else plate_files(background_plate)})
+             {'background': background if isinstance(background, str | Path) else None, 'masks': everything_in(masks),
+              'background_plate': [] if isinstance(background_plate, np.ndarray) else
+              everything_in(plate_files(background_plate))})
     own = None if masks is None else masks_of(masks, reader)
     outputs = plan_outputs(named, *rules) if own is None else plan_people(named, own.people, combine, *rules)
     instances = choose_instances(instance_engine, instance_weights, masks, device, reset_on_cut)

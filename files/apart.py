@@ -30,6 +30,14 @@ def check_apart(outputs: Mapping[str, Paths], inputs: Mapping[str, Paths]) -> No
         written.add(kind, path)
 
 
+def everything_in(path: str | Path | None) -> list[Path]:
+    """A file; or a folder with what lies in it and in its folders. For inputs that are folders of several kinds."""
+    if path is None or not Path(path).is_dir():
+        return [] if path is None else [Path(path)]
+    inside = list(Path(path).iterdir())
+    return [Path(path), *inside, *(file for entry in inside if entry.is_dir() for file in entry.iterdir())]
+
+
 class _Places:
     """Paths by what they lead to."""
 

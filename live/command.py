@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     settings, input_resize = matter_settings(args), parse_resize(args.input_resize)
     check_limits(args)
     backgrounds = BackgroundCycle(args.background, args.background_fit, args.background_loop)
-    check_json('--report', args.report, args.overwrite)
+    check_json('--report', args.report, args.overwrite, ('camera', 'frames'))
     reads = {'--background': [file for text in args.background for file in read_files(text)],
              '--checkpoint': args.checkpoint}
     if args.background_plate and not is_image_path(args.background_plate):

@@ -394,6 +394,13 @@ def place(clip, tmp_path, monkeypatch):
     (tmp_path / 'q.mp4.partial').symlink_to('b.mp4')
     (tmp_path / 'thesis.json').write_text('not a report {')
     (tmp_path / 'earlier.json').write_text('[]')
+    (tmp_path / 'package.json').write_text('{"name": "mine"}')
+    (tmp_path / 'coco.json').write_text('[]')
+    for person in ('anna', 'ben'):
+        (tmp_path / f'masks/{person}').mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / f'masks/{person}/0000.png'), picture(0, 32, 24)[..., 0])
+    (tmp_path / 'plates').mkdir()
+    write_clip(tmp_path / 'plates/in.mp4', 2)
     return tmp_path
 
 
@@ -421,6 +428,12 @@ def test_names_that_were_once_ours_belong_to_the_user(place, checkpoint, argumen
     (['in.mp4', '-o', 'out.mp4', '--report', 'in.mp4'], '--report in.mp4 is the input itself'),
     (['in.mp4', '-o', 'out.mp4', '--report', 'b.mp4'], '--report must be the name of a JSON file such as report.json'),
     (['in.mp4', '-o', 'out.mp4', '--report', 'thesis.json'], '--report thesis.json exists and is no report'),
+    (['in.mp4', '-o', 'out.mp4', '--report', 'package.json'], '--report package.json exists and is no report'),
+    (['in.mp4', '-o', '{person}.mp4', '--masks', 'coco.json', '--report', 'coco.json', '--overwrite'],
+     '--report coco.json is the --masks itself'),
+    (['in.mp4', '-o', 'masks/{person}', '--masks', 'masks', '--overwrite'], 'output_composition masks/anna is the masks itself'),
+    (['in.mp4', '-o', 'plates/in.mp4', '--background-plate', 'plates', '--overwrite'],
+     'is the --background-plate itself'),
     (['in.mp4', '-o', 'out.mp4', '--report', 'imgs'], '--report must be the name of a JSON file'),
     (['in.mp4', '--preview', 'link.mp4'], '--preview link.mp4 is the input itself'),
     (['in.mp4', '--preview', 'nowhere/p.png'], 'nowhere/p.png: the folder nowhere does not exist'),

@@ -89,8 +89,8 @@ def read_files(path: str | Path) -> list[Path]:
 
 
 def plan_outputs(named: dict[str, str | Path | None], source: Path, output_type: str, codec: str | None,
-                 has_background: bool, overwrite: bool, reads: Mapping[str, str | Path | None] | None = None
-                 ) -> list[Output]:
+                 has_background: bool, overwrite: bool,
+                 reads: Mapping[str, str | Path | list[Path] | None] | None = None) -> list[Output]:
     """Check everything that can be checked before slow work starts.
 
     Args:
@@ -101,7 +101,7 @@ def plan_outputs(named: dict[str, str | Path | None], source: Path, output_type:
         has_background: a background was asked for, so the composition is opaque. Without one it is written with
             transparency wherever the format can hold it.
         overwrite: replace outputs that exist.
-        reads: further inputs by what they are called, which no output may replace either.
+        reads: further inputs by what they are called, which no output may replace either; lists of files as they are.
     Raises:
         ValueError: no output, two outputs of one name, an output that is an input, a format without alpha.
         FileExistsError: an output exists and `overwrite` is off.
@@ -114,7 +114,8 @@ def plan_outputs(named: dict[str, str | Path | None], source: Path, output_type:
         raise ValueError('nothing to write: name at least one of ' + ', '.join(f'output_{kind}' for kind in KINDS))
     read = {'input': source, **(reads or {})}
     check_apart({f'output_{output.kind}': output.path for output in outputs},
-                {name: read_files(path) for name, path in read.items() if path is not None})
+                {name: path if isinstance(path, list) else read_files(path)
+                 for name, path in read.items() if path is not None})
     for output in outputs:
         if (around := next((other for other in outputs if other.is_folder and other is not output and
                             output.path.resolve().is_relative_to(other.path.resolve())), None)) is not None:
