@@ -26,9 +26,10 @@ from files import whole_file
 from metrics import METRICS, PROTOCOLS
 
 from .clip_result import ClipResult
+from .entry import Entry
 from .evaluate import evaluate_tree
 from .predict import Run, load_model, predict_clip, read_run
-from .report import Entry, write_report
+from .report import write_report
 from .results import write_csv
 from .tree import Clip, find_clips
 

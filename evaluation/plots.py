@@ -1,18 +1,15 @@
 """Figures of a benchmark report: PNG files, drawn without a screen."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from files import whole_file
 
+from .entry import Entry
 from .results import INSTALL, mean
 from .tree import Clip, read_alpha, read_rgb, write_image
-
-if TYPE_CHECKING:
-    from .report import Entry
 
 COLUMNS = ('source', 'truth', 'prediction', 'error')
 PALETTE = ('#1f6fb4', '#d9541e', '#2e8b57', '#8a4fbf', '#b8860b', '#444444')
@@ -40,7 +37,7 @@ def _save(figure, path: Path) -> Path:
     return path
 
 
-def error_over_time(entries: list['Entry'], path: Path) -> Path:
+def error_over_time(entries: list[Entry], path: Path) -> Path:
     """MAD and dtSSD (strict) by frame index, mean over clips: how states settle, and drift."""
     figure, axes = _figure(9, 3.4, 2)
     for axis, metric, title in zip(axes, ('pha_mad', 'pha_dtssd'), ('MAD x 1e3', 'dtSSD x 1e2')):
@@ -67,7 +64,7 @@ def iou_by_clip(clips: list[str], lines: dict[str, list[float]], path: Path) -> 
     return _save(figure, path)
 
 
-def error_against_speed(entries: list['Entry'], path: Path) -> Path:
+def error_against_speed(entries: list[Entry], path: Path) -> Path:
     """One point per entry: frames per second of the network alone against MAD."""
     figure, (axis,) = _figure(5.5, 3.6)
     for entry, colour in zip(entries, PALETTE * len(entries)):
@@ -79,7 +76,7 @@ def error_against_speed(entries: list['Entry'], path: Path) -> Path:
     return _save(figure, path)
 
 
-def error_by_clip(entries: list['Entry'], path: Path) -> Path:
+def error_by_clip(entries: list[Entry], path: Path) -> Path:
     """MAD of every clip, in the order of the first entry's error: is it a few clips or all of them?"""
     figure, (axis,) = _figure(9, 3.4)
     measured = [{str(result): mean(result.values.get('strict', {}).get('pha_mad', [])) for result in entry.results}
@@ -98,7 +95,7 @@ def error_by_clip(entries: list['Entry'], path: Path) -> Path:
     return _save(figure, path)
 
 
-def worst_frames(entry: 'Entry', test_dir: Path, path: Path, rows: int = 6) -> Path | None:
+def worst_frames(entry: Entry, test_dir: Path, path: Path, rows: int = 6) -> Path | None:
     """The worst frame of each of the worst clips, as rows of source, truth, prediction, error; None without any."""
     worst = []
     for result in entry.results:
@@ -117,7 +114,7 @@ def worst_frames(entry: 'Entry', test_dir: Path, path: Path, rows: int = 6) -> P
     return path
 
 
-def _strip(entry: 'Entry', test_dir: Path, error: float, result, frame: str, height: int = 180) -> np.ndarray:
+def _strip(entry: Entry, test_dir: Path, error: float, result, frame: str, height: int = 180) -> np.ndarray:
     true = Clip(result.set_name, result.clip, test_dir / str(result))
     pred = Clip(result.set_name, result.clip, entry.folder / str(result))
     true_pha, pred_pha = read_alpha(true.frames('pha')[frame]), read_alpha(pred.frames('pha')[frame])

@@ -3,17 +3,16 @@
 import base64
 import html
 import json
-import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from files import whole_file
 from metrics import METRICS
 
 from . import plots
-from .clip_result import ClipResult, without_nan
-from .predict import Run
-from .results import mean, summary
+from .clip_result import without_nan
+from .entry import Entry
+from .results import mean
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 90rem; padding: 0 1rem; color: #222 }
@@ -22,36 +21,6 @@ th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid #ddd
 th { background: #f3f3f3 } th:first-child, td:first-child { text-align: left } .best { font-weight: 700 }
 img { max-width: 100%; margin: .5rem 0 } .wrong { color: #b00020 } .note { color: #666 } div.wide { overflow-x: auto }
 """
-
-
-@dataclass
-class Entry:
-    """One network at one ratio.
-
-    Args:
-        folder: its predictions, <set>/<clip>/{pha,fgr}.
-        runs: by '<set>/<clip>', of the clips that were predicted.
-    """
-
-    name: str
-    checkpoint: str
-    ratio: str
-    folder: Path
-    results: list[ClipResult]
-    runs: dict[str, Run]
-
-    def summary(self) -> dict[str, dict[str, float]]:
-        """protocol -> metric -> headline number."""
-        return summary(self.results)
-
-    def fps(self) -> float:
-        """Median over clips, NaN without any."""
-        return statistics.median(run.fps for run in self.runs.values()) if self.runs else float('nan')
-
-    def peak_mb(self) -> float:
-        """Largest of all clips, NaN without any."""
-        peaks = [run.peak_mb for run in self.runs.values() if run.peak_mb is not None]
-        return max(peaks, default=float('nan'))
 
 
 def write_report(entries: list[Entry], settings: dict[str, object], test_dir: Path, out: Path) -> Path:
