@@ -3,9 +3,10 @@
     python -m tests.fuzz.run media 1000 --seed 0
     python -m tests.fuzz.run checkpoint 500
     python -m tests.fuzz.run text 500
+    python -m tests.fuzz.run media 700 --start 300       # the rest of 1,000
 
-Exit code 1, and the files are kept, if one ends in a traceback, a signal, a hang, or if a film loses pictures without a
-word that the program ffmpeg reads.
+Exit code 1, and the files are kept, if one ends in a traceback, a signal, a hang, in a message of several lines or one
+that does not name the file, or if a film loses pictures without a word that the program ffmpeg reads.
 """
 
 import argparse
@@ -27,14 +28,14 @@ BATCH, PATIENCE = 100, 120        # files a process, [s] for one of them
 SECOND = ('.mp4', '.mov', '.mkv', '.avi', '.ts', '.webm', '.flv')
 
 
-def make(kind: str, count: int, seed: int, folder: Path) -> list[Path]:
-    """`count` damaged files."""
+def make(kind: str, numbers: range, seed: int, folder: Path) -> list[Path]:
+    """Damaged files; what a number becomes does not depend on the others."""
     whole = folder / 'whole'
     whole.mkdir(parents=True)
     originals = getattr(corpus, kind)(whole)
     data = {path: path.read_bytes() for path in originals}
     paths = []
-    for number in range(count):
+    for number in numbers:
         rng = random.Random(f'{seed} {kind} {number}')
         original = originals[number % len(originals)]
         paths.append(folder / f'{number:05d}{original.suffix}')
@@ -97,18 +98,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('kind', choices=('media', 'checkpoint', 'text'))
     parser.add_argument('count', type=int)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--start', type=int, default=0, help='number of the first file')
     parser.add_argument('--keep', type=Path, help='folder for files that went wrong')
     args = parser.parse_args(argv)
     second = shutil.which('ffprobe') is not None
     wrong, counts = [], Counter()
     with tempfile.TemporaryDirectory(prefix='fuzz_') as folder:
-        paths = make(args.kind, args.count, args.seed, Path(folder) / args.kind)
+        numbers = range(args.start, args.start + args.count)
+        paths = make(args.kind, numbers, args.seed, Path(folder) / args.kind)
         results = feed(args.kind, paths)
         for path in paths:
             result = results[path]
             counts[result['status']] += 1
             problem = '' if result['status'] in ('read', 'refused') else f'{result["status"]}: {result.get("error")}'
-            problem = problem or ('a long message: ' + result['error'] if result.get('long') else '')
+            problem = problem or ('a bad message: ' + result['error'] if result.get('bad_message') else '')
             if not problem and second and args.kind == 'media' and (missing := lost(path, result)):
                 problem = f'lost {missing}; {result["status"]}: {result.get("error", "")}'
             if problem:
@@ -118,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
                     shutil.copy(path, args.keep / path.name)
     for name, problem in wrong:
         print(f'{name}: {problem}')
-    print(f'{args.kind}, seed {args.seed}: {args.count} files: '
+    print(f'{args.kind}, seed {args.seed}, from {args.start}: {args.count} files: '
           + ', '.join(f'{number} {status}' for status, number in counts.most_common()) + f'; {len(wrong)} wrong'
           + ('' if second or args.kind != 'media' else ' (without ffprobe nothing was compared)'))
     return int(bool(wrong))

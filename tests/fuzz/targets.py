@@ -78,8 +78,9 @@ def main(kind: str, paths: list[str]) -> None:
             result = {'status': 'read', **TARGETS[kind](Path(path))}
         except EXPECTED as error:
             message = str(error)
-            long = '\n' in message.strip() or len(message) > 1000
-            result = {'status': 'refused', 'error': message[:300], 'long': long}
+            named = Path(path).name in message or 'weights.csv' in message
+            bad = '\n' in message.strip() or len(message) > 500 or not named
+            result = {'status': 'refused', 'error': message[:500], 'bad_message': bad}
         except Exception:
             result = {'status': 'traceback', 'error': traceback.format_exc()[-1500:]}
         print(json.dumps({'path': path, **result}), flush=True)
