@@ -11,6 +11,8 @@ drawn stands in fgr/weights.csv and backgrounds/weights.csv.
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -21,6 +23,7 @@ from tqdm import tqdm
 from cli.command import command
 from files import whole_folder
 
+from .duplicates import HeldOut
 from .files import UnreadableFrame, list_pictures, read_picture
 from .photo_bank import BACKGROUND, CANVAS, MARGIN, SOLID, WEIGHTS, read_weights
 
@@ -74,7 +77,8 @@ def pack_objects(folder: Path, out: Path, quality: int) -> list[str]:
     return failed
 
 
-def pack_backgrounds(folder: Path, names: list[str], out: Path, prefix: str, weight: float, quality: int) -> list[str]:
+def pack_backgrounds(folder: Path, names: list[str], out: Path, prefix: str, weight: float, quality: int,
+                     held_out: HeldOut) -> list[str]:
     """Pictures of a folder to out/PREFIX-NUMBER.webp; returns a line for each that was left out."""
     failed, weights = [], read_weights(folder)
     with (out / WEIGHTS).open('a') as listing:
@@ -84,10 +88,20 @@ def pack_backgrounds(folder: Path, names: list[str], out: Path, prefix: str, wei
             except UnreadableFrame as error:
                 failed.append(f'{name}: {error}')
                 continue
+            if held_out.holds(scene):
+                failed.append(f'{name}: the same picture as one that is held out')
+                continue
             scene = shrink(scene, min(1, BACKGROUND / min(scene.shape[:2])))
             write_webp(out / f'{prefix}-{number:04d}.webp', scene[..., ::-1], quality)
             listing.write(f'{prefix}-{number:04d},{weight * weights.get(Path(name).stem, 1.):g}\n')
     return failed
+
+
+def readable(folder: Path, names: list[str]) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 of each picture that can be read."""
+    for name in names:
+        with suppress(UnreadableFrame):
+            yield read_picture(folder / name, 'RGB')
 
 
 def pack_people(mattes: Path, out: Path, prefix: str, weight: float, quality: int) -> list[str]:
@@ -139,15 +153,17 @@ def weighted_folders(given: list[list[str]], flag: str) -> list[tuple[Path, floa
 def pack(args: argparse.Namespace, out: Path) -> list[str]:
     """Fill `out`; returns a line for each picture that was left out."""
     every, scenes = args.background_skip_every, list_pictures(args.backgrounds)
+    failed, held_out = [], HeldOut()
     if every:
+        held_out = HeldOut(readable(args.backgrounds, scenes[::every]))
         scenes = [name for number, name in enumerate(scenes) if number % every]
-    failed = []
     for prefix, (folder, weight) in zip(ascii_lowercase, [(args.mattes, 1.), *args.more_mattes]):
         failed += pack_people(folder, out, prefix, weight, args.quality)
     (out / 'backgrounds').mkdir()
-    failed += pack_backgrounds(args.backgrounds, scenes, out / 'backgrounds', 'a', 1., args.quality)
+    failed += pack_backgrounds(args.backgrounds, scenes, out / 'backgrounds', 'a', 1., args.quality, held_out)
     for prefix, (folder, weight) in zip(ascii_lowercase[1:], args.more_backgrounds):
-        failed += pack_backgrounds(folder, list_pictures(folder), out / 'backgrounds', prefix, weight, args.quality)
+        failed += pack_backgrounds(folder, list_pictures(folder), out / 'backgrounds', prefix, weight, args.quality,
+                                   held_out)
     if args.objects is not None:
         failed += pack_objects(args.objects, out / 'objects', args.quality)
     return failed
@@ -169,7 +185,8 @@ def main(argv: list[str] | None = None) -> int:
                              'its weights.csv); may be repeated')
     parser.add_argument('--quality', type=int, default=85, help='of WebP, 1 to 100')
     parser.add_argument('--background-skip-every', type=int, default=0,
-                        help='leave out each N-th background, sorted, from the first on: those are for tests')
+                        help='leave out each N-th background, sorted, from the first on, and whatever is the same '
+                             'picture under another name: those are for tests')
     args = parser.parse_args(argv)
     if not 1 <= args.quality <= 100:
         raise ValueError(f'--quality must be in 1..100, got {args.quality}')

@@ -51,8 +51,7 @@ def read_image(path: Path) -> np.ndarray:
     except cv2.error:
         image = None
     if image is None:
-        kind = sniff(path) or 'damaged, cut off, or another kind of file'
-        raise ValueError(f'{path} is not an image that OpenCV can read: {kind}')
+        return _read_with_pillow(path)
     if image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f'{path} holds {image.dtype} values: expected an image of 8 or 16 bits per channel')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -82,11 +81,17 @@ def _read_heif(path: Path) -> np.ndarray:
                          'JPEG') from error
     register_heif_opener()
     _look_at_header(path)
+    return _read_with_pillow(path)
+
+
+def _read_with_pillow(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 of what OpenCV does not know."""
     try:
         with Image.open(path) as image:
             return np.ascontiguousarray(ImageOps.exif_transpose(image).convert('RGB'))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f'{path} is not an image that can be read: {error}') from error
+    except Exception as error:           # decoders of damaged files raise all kinds
+        kind = sniff(path) or 'damaged, cut off, or another kind of file'
+        raise ValueError(f'{path} is not an image that OpenCV or Pillow can read: {kind}') from error
 
 
 def resize_pixels(pixels: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

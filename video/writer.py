@@ -250,8 +250,9 @@ class VideoFileWriter:
         except av.FFmpegError as error:
             if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                 raise OSError(error.errno, f'{self.path}: {error.strerror}; the unfinished file was removed') from error
-            raise ValueError(f'{self.path}: {self.codec.encoder} failed: {error.strerror}; '
-                             'check --codec, --encoder-option and the frame size') from error
+            raise ValueError(f'{self.path}: {self.codec.encoder} failed with pictures of {self.info.width}x'
+                             f'{self.info.height}: {error.strerror}; check --codec, --encoder-option and the size'
+                             ) from error
 
 
 def _plausible_rate(rate: Fraction) -> Fraction:

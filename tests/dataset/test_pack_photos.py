@@ -55,6 +55,20 @@ def test_more_folders_are_all_taken_and_keep_their_weights(folders, capsys):
     assert people.weights.tolist() == [1, 1, 1, 3, 3, 3]
 
 
+def test_what_is_held_out_is_not_packed_under_another_name(folders, capsys):
+    """As backgrounds 0069.jpg and 0100.jpg of our material, also scaled and compressed anew."""
+    twin = cv2.imread(str(folders / 'pictures/2.png'))
+    cv2.imwrite(str(folders / 'pictures/2b.jpg'), cv2.resize(twin, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA))
+    (folders / 'more').mkdir()
+    cv2.imwrite(str(folders / 'more/x.jpg'), twin, [cv2.IMWRITE_JPEG_QUALITY, 40])
+    cv2.imwrite(str(folders / 'more/y.jpg'), scenery(9, 0, 700, 600)[..., ::-1])
+    assert run(folders, '--background-skip-every', '2', '--more-backgrounds', str(folders / 'more'), '1') == 0
+    err = capsys.readouterr().err
+    assert [line for line in err.splitlines() if 'held out' in line] == [
+        f'left out: {name}: the same picture as one that is held out' for name in ('2b.jpg', 'x.jpg')]
+    assert len(read_weights(folders / 'packed/backgrounds')) == 2
+
+
 @pytest.mark.parametrize('flags, message', [
     (['--more-backgrounds', 'nowhere', '1'], 'no pictures in nowhere'), (['--objects', 'nowhere'], 'in nowhere'),
     (['--more-mattes', 'nowhere', '1'], 'no pictures in nowhere'),

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 EXPECTED = (ValueError, OSError, RuntimeError)
-MOST_FRAMES = 200
+MOST_FRAMES, LARGEST = 200, 16384       # [px] a side of H.264
 
 
 def media(path: Path) -> dict:
@@ -23,7 +23,7 @@ def media(path: Path) -> dict:
     reader = open_reader(path)
     sound = path if isinstance(reader, VideoReader) else None
     size, frames = (reader.info.width, reader.info.height), 0
-    if size[0] * size[1] > 2_000_000:
+    if size[0] * size[1] > 2_000_000 or max(size) > LARGEST:
         return {'frames': sum(1 for _ in islice(reader, MOST_FRAMES)), 'damage': reader.damage}
     with tempfile.TemporaryDirectory() as folder:
         writer = VideoFileWriter(Path(folder) / 'out.mp4', reader.info, audio_from=sound)

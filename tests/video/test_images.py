@@ -82,11 +82,18 @@ def test_bad_folders_and_images(tmp_path):
     with pytest.raises(FileNotFoundError, match='no such file or folder'):
         ImageSequenceReader(tmp_path / 'nowhere')
     (tmp_path / 'a.png').write_text('not a picture')
-    with pytest.raises(ValueError, match='a.png is not an image that OpenCV can read'):
+    with pytest.raises(ValueError, match='a.png is not an image that OpenCV or Pillow can read'):
         ImageSequenceReader(tmp_path)
     cv2.imwrite(str(tmp_path / 'a.tiff'), np.zeros((4, 4, 3), np.float32))
     with pytest.raises(ValueError, match='holds float32 values: expected an image of 8 or 16 bits'):
         ImageSequenceReader(tmp_path / 'a.tiff')
+
+
+def test_what_opencv_does_not_know_is_read_with_pillow(tmp_path):
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    Image.fromarray(pixels).save(tmp_path / 'a.pcx')
+    (tmp_path / 'a.pcx').rename(tmp_path / 'a.png')
+    assert np.array_equal(read_image(tmp_path / 'a.png'), pixels)
 
 
 def names(folder):
@@ -250,7 +257,7 @@ def test_names_that_are_not_utf8_and_downloads_that_went_wrong(tmp_path):
     (tmp_path / 'a.png').rename(path)
     np.testing.assert_array_equal(read_image(path), picture(0, 8, 8))
     (tmp_path / 'b.png').write_text('<!DOCTYPE html>')
-    with pytest.raises(ValueError, match='b.png is not an image that OpenCV can read: a web page'):
+    with pytest.raises(ValueError, match='b.png is not an image that OpenCV or Pillow can read: a web page'):
         read_image(tmp_path / 'b.png')
 
 
