@@ -53,8 +53,9 @@ class PeopleLayer(Composing):
         What people of a few photo sets wear is mostly dark, so a yellow jumper is cut out of its wearer.
         """
         b = len(clip)
-        value, saturation = draw.uniform((b, 1), 0.25, 1), draw.uniform((b, 1))
-        tint = value * (1 - saturation * draw.uniform((b, 3)))
+        value, saturation = draw.uniform((b, 1), 0.25, 1), draw.uniform((b, 1)) ** 0.5
+        hue = draw.uniform((b, 3))
+        tint = value * (1 - saturation * (1 - hue / hue.amax(1, keepdim=True)))     # the brightest channel is `value`
         depth, amount = draw.uniform((b, 1), 0.2, 1), draw.uniform((b, 1), 0.6, 1)
         at = draw.chosen(b, self.config.dyed)
         if not len(at):
