@@ -74,7 +74,8 @@ class LiveSession:
         overlay: show numbers in the window at first.
         mirror: show the window, and nothing else, like a mirror.
         max_frames, duration: end after so many shown frames, or seconds.
-        plates: for a network with a background plate; until there is one, the camera's picture is shown.
+        plates: for a network with a background plate; until there is one, the window shows the camera's picture and
+            the virtual camera, behind which others are, a black one.
     """
 
     def __init__(self, capture: Capture, matter: Matter, backgrounds: BackgroundCycle,
@@ -180,7 +181,7 @@ class LiveSession:
         if picture.shape[2] == 1:
             picture = np.repeat(picture, 3, axis=2)
         if self.virtual_camera is not None:
-            self.virtual_camera.show(picture)
+            self.virtual_camera.show(np.zeros_like(picture) if rendered is None else picture)
         if self.window is not None:
             picture = np.ascontiguousarray(picture[:, ::-1]) if self.mirror else picture
             lines = [*(self._lines(frame.pixels.shape) if self.overlay else []), *self.plate_lines()]
@@ -191,7 +192,7 @@ class LiveSession:
 
     @property
     def waits_for_plate(self) -> bool:
-        """There is none yet, or a new one is being taken: the camera's own picture is shown, nothing is recorded."""
+        """There is none yet, or a new one is being taken: nothing can be cut out, nothing is recorded."""
         return self.plates is not None and (self.plates.busy or self.matter.plate is None)
 
     def plate_lines(self) -> list[str]:

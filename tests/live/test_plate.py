@@ -64,7 +64,7 @@ def test_session_shows_the_camera_then_mattes_and_always_says_so(tmp_path):
     screen = Screen({2: 'b'})
     plates = PlateTaker(clock=clock)
     session = LiveSession(patient_capture(clip), Matter(DifferenceNetwork()), BackgroundCycle(['0,0,255']),
-                          window=screen, overlay=False, plates=plates)
+                          window=screen, virtual_camera=(virtual := Screen()), overlay=False, plates=plates)
     said = []
 
     def show(picture, original=screen.show):
@@ -82,6 +82,7 @@ def test_session_shows_the_camera_then_mattes_and_always_says_so(tmp_path):
     assert abs(int(first[30, 10, 2]) - 90) < 12                       # the camera's picture
     assert last[45, 60, 2] > 240 and last[45, 60, 0] < 10             # the background
     assert last[30, 32, 0] > 190                                      # somebody
+    assert not virtual.pictures[0].any() and virtual.pictures[-1][30, 32, 0] > 190    # others never see the room
 
 
 @pytest.mark.parametrize('arguments, message', [
