@@ -1,9 +1,16 @@
 """Where a network computes and in which precision: the one choice of both."""
 
+import platform
+from functools import cache
+from pathlib import Path
+
 import torch
 
 PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 SPELLINGS = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}      # of published commands
+
+CPU_FACTS = ('vendor_id', 'cpu family', 'model', 'model name', 'stepping', 'flags', 'CPU implementer', 'CPU part',
+             'Features')      # lines of /proc/cpuinfo
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
@@ -43,3 +50,14 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 itself (AVX512-BF16 or AMX); emulation would be slower than fp32."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@cache
+def cpu_identity() -> str:
+    """What code compiled for this processor depends on: its name alone does not say what it can do."""
+    info = Path('/proc/cpuinfo')
+    if not info.is_file():
+        return f'{platform.machine()} {platform.processor()}'
+    first = info.read_text().split('\n\n')[0]
+    told = {key.strip(): value for key, _, value in (line.partition(':') for line in first.splitlines())}
+    return ','.join(told.get(key, '') for key in CPU_FACTS)

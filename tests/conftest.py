@@ -23,6 +23,14 @@ def one_thread():
 
 
 @pytest.fixture(scope='session', autouse=True)
+def own_cache(tmp_path_factory):
+    """Nothing of an earlier run, and nothing left in the user's folder; also for commands that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MATTING_CACHE', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
+@pytest.fixture(scope='session', autouse=True)
 def interruptible():
     """A shell's background jobs ignore Ctrl-C, and what they start inherits that: tests that send it would wait."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

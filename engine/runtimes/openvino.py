@@ -1,7 +1,6 @@
 """OpenVINO (optional extra), the fastest CPU engine we know: for our own networks, and for its IR files."""
 
 import functools
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from model.interface import interface_of
 
 from ..base import INFERENCE_SIZE, Engine, ExportedNetwork, graph_ratio, match_interface
+from .openvino_graph import Graph, State, identify
 from .pytorch import prepare_network
 
 INSTALL = 'OpenVINO (--engine openvino, .xml files) needs its package: pip install -r requirements/openvino.txt'
@@ -38,7 +38,9 @@ def openvino_core():
 
 
 class OpenVINOEngine(Engine):
-    """Runs one of our networks on the CPU, frame by frame; compiled once per frame size.
+    """Runs one of our networks on the CPU, frame by frame; compiled once per frame size, see `openvino_graph`.
+
+    States are opaque: None before the first frame, or what the previous call returned, is all that callers may pass.
 
     Args:
         network: with `coefficients` as MattingNetwork has them, or one that takes no ratio. It stays as it is.
@@ -49,60 +51,51 @@ class OpenVINOEngine(Engine):
     """
 
     def __init__(self, network: nn.Module, device: torch.device, dtype: torch.dtype):
-        self._openvino, self._compiled = require_openvino(), {}
+        require_openvino()
         if device.type != 'cpu':
             raise ValueError(f'engine openvino runs on the CPU here, got device {device}')
         network = prepare_network(network, device, torch.float32)
         interface, splits = interface_of(network), hasattr(network, 'coefficients')
         if interface.takes_ratio and not splits:
             raise ValueError('engine openvino runs MattingNetwork only: use engine torch for this model')
-        super().__init__('OpenVINO', interface, inference_size=getattr(network, 'inference_size', INFERENCE_SIZE))
-        self.dtype, self._hint = dtype, 'bf16' if dtype == torch.bfloat16 else 'f32'
-        self._parts = {'whole': _Traced(network, 'forward', 1.0 if interface.takes_ratio else None)}
+        super().__init__(f'OpenVINO, {str(dtype).removeprefix("torch.")}', interface,
+                         inference_size=getattr(network, 'inference_size', INFERENCE_SIZE))
+        self.dtype = dtype
+        # the other stages of a conversion need the cores too: its threads go where there is room
+        settings = {'INFERENCE_PRECISION_HINT': 'bf16' if dtype == torch.bfloat16 else 'f32', 'NUM_STREAMS': 1,
+                    'INFERENCE_NUM_THREADS': torch.get_num_threads(), 'ENABLE_CPU_PINNING': False}
+        identity = identify(network)
+
+        def graph(method: str, ratio: float | None = None) -> Graph:
+            return Graph(_Traced(network, method, ratio), method, len(interface.states), identity, settings,
+                         openvino_core())
+        self._whole = graph('forward', 1.0 if interface.takes_ratio else None)
         if splits:
-            self._parts['coefficients'], self.coefficients = _Traced(network, 'coefficients'), self._coefficients
+            self._part, self.coefficients = graph('coefficients'), self._coefficients
 
-    def _coefficients(self, base_src: Tensor, *rec: Tensor | None) -> list[Tensor]:
+    def _coefficients(self, base_src: Tensor, *rec: State | None) -> list:
         """As `MattingNetwork.coefficients`, for one frame (1, 3, h, w)."""
-        return self._run_frame('coefficients', [base_src], None if rec[0] is None else rec)
+        return self._run_frame(self._part, [base_src], rec)
 
-    def forward(self, *arguments) -> list[Tensor]:
+    def forward(self, *arguments) -> list:
         """As the network, at ratio 1, where there is no refiner."""
         pictures, rec, ratio = self.interface.parse(arguments)
         if ratio not in (None, 1):
             raise ValueError(f'ratio must be 1 here, got {ratio}: smaller ones go through coefficients')
         if pictures[0].dim() == 4:
-            return self._run_frame('whole', pictures, rec)
+            return self._run_frame(self._whole, pictures, rec)
         collected = []
         for frame in zip(*(picture.unbind(1) for picture in pictures), strict=True):
-            outputs, rec = self.interface.split(self._run_frame('whole', frame, rec))
+            outputs, rec = self.interface.split(self._run_frame(self._whole, frame, rec))
             collected.append(outputs.values())
         return [*(torch.stack(output, dim=1) for output in zip(*collected, strict=True)), *rec]
 
-    def _run_frame(self, part: str, pictures: Sequence[Tensor], rec: Sequence[Tensor] | None) -> list[Tensor]:
-        pictures = [picture.float().contiguous() for picture in pictures]
-        states = self._zero_states(part, pictures) if rec is None else rec
-        result = self._request(part, pictures)([tensor.numpy() for tensor in (*pictures, *states)])
-        return [torch.from_numpy(np.array(result[index])) for index in range(len(result))]
-
-    def _zero_states(self, part: str, pictures: list[Tensor]) -> list[Tensor]:
-        """Of the sizes that the part itself answers."""
-        states = self.interface.first_states()
-        return [torch.zeros(state.shape) for state in self._parts[part](*pictures, *states)[-len(states):]] if states \
-            else []
-
-    def _request(self, part: str, pictures: list[Tensor]):
-        """The compiled part for this frame size."""
-        key = part, pictures[0].shape
-        if key not in self._compiled:
-            example = (*pictures, *self._zero_states(part, pictures))
-            with warnings.catch_warnings():      # tracing warns of Python checks on sizes, which are fixed here
-                warnings.simplefilter('ignore')
-                converted = self._openvino.convert_model(self._parts[part], example_input=example,
-                                                         input=[tensor.shape for tensor in example])
-            self._compiled[key] = openvino_core().compile_model(
-                converted, 'CPU', {'INFERENCE_PRECISION_HINT': self._hint, 'PERFORMANCE_HINT': 'LATENCY'})
-        return self._compiled[key]
+    def _run_frame(self, graph: Graph, pictures: Sequence[Tensor], rec: Sequence[State | None] | None) -> list:
+        if not rec or rec[0] is None:
+            clip = graph.start([picture.shape for picture in pictures])
+        else:
+            clip = rec[0].clip
+        return [*clip.run(pictures), *[State(clip)] * graph.states]
 
 
 class _Traced(nn.Module):
