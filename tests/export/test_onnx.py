@@ -1,6 +1,10 @@
 """ONNX: the published interface, free sizes, static graphs without sizes, precisions."""
 
 import copy
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ import torch
 onnx = pytest.importorskip('onnx', reason='needs onnx: pip install -r requirements/onnx.txt')
 ort = pytest.importorskip('onnxruntime', reason='needs onnxruntime: pip install -r requirements/onnx.txt')
 
+from engine.matter import Matter  # noqa: E402
 from export.onnx import write_float  # noqa: E402
 from export.onnx_nodes import ResizeByRatio, ScanRecurrence, expand_recurrences  # noqa: E402
 from export.onnx_precision import check_finite  # noqa: E402
@@ -31,6 +36,31 @@ def program_for_published_files(path: str, frames: list[np.ndarray], ratio: floa
         assert fgr.shape == src.shape and fgr.dtype == np.float32
         phas.append(pha)
     return phas
+
+
+def test_the_programs_of_the_page(exported, tmp_path):
+    """documentation/deployment.md: both give what PyTorch gives, states carried."""
+    page = (Path(__file__).resolve().parents[2] / 'documentation/deployment.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', page.partition('### Python')[2].partition('### C++')[0], re.DOTALL)
+    end = """
+frames = np.load('frames.npy')
+plain = [matte(frame) for frame in frames]
+bound = [matte_on_gpu(frame) for frame in frames]
+np.savez('answers.npz', plain=[pha for _, pha in plain], bound=[pha for _, pha in bound], fgr=[fgr for fgr, _ in plain])
+"""
+    text = '\n'.join(blocks) + end
+    text = text.replace('matting.onnx', str(exported('onnx')[0])).replace("DEVICE = 'cuda'", "DEVICE = 'cpu'")
+    text = text.replace('onnxruntime.get_available_providers()', "['CPUExecutionProvider']")
+    frames = clip(3, SIZE)
+    np.save(tmp_path / 'frames.npy', np.stack(frames))
+    (tmp_path / 'program.py').write_text(text)
+    subprocess.run([sys.executable, 'program.py'], cwd=tmp_path, check=True, timeout=120)
+    answers, matter = np.load(tmp_path / 'answers.npz'), Matter(filled_network(), 0.4)
+    for number, frame in enumerate(frames):
+        fgr, pha = matter.step(frame)[:2]
+        for name in ('plain', 'bound'):
+            assert abs(answers[name][number] - pha[0].numpy()).max() < 1e-4
+        assert abs(answers['fgr'][number] - fgr.permute(1, 2, 0).numpy()).max() < 1e-4
 
 
 @pytest.mark.parametrize('batch, size, ratio', [(1, (96, 64), 0.5), (2, (131, 97), 0.375), (1, (64, 48), 1.0)])

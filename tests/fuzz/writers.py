@@ -170,7 +170,7 @@ def report_of(path: Path) -> list[int]:
 
 
 def weights_of(path: Path) -> list[float]:
-    file, = path.glob('*[0-9].pt*')
+    file = path / {'checkpoint': 'epoch-0.pth', 'state': 'state-000000000.pt'}[path.name]
     return torch.load(file, weights_only=True)['weight'].unique().tolist()
 
 
