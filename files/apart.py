@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from .names import check_written
+
 Paths = str | Path | Iterable[str | Path] | None
 
 
@@ -16,11 +18,12 @@ def check_apart(outputs: Mapping[str, Paths], inputs: Mapping[str, Paths]) -> No
         outputs, inputs: what it is called in a message -> path, paths or None. Inputs that do not exist (a colour, the
             name of weights) are left out. Of a folder that is read, name the files too.
     Raises:
-        ValueError: naming both.
+        ValueError: naming both; or an output is no file.
     """
     read = _Places((name, path) for name, path in _flat(inputs) if os.path.lexists(path))
     written = _Places()
     for kind, path in _flat(outputs):
+        check_written(path)
         if (found := read.find(path)) is not None:
             raise ValueError(f'{kind} {path} is the {found} itself: choose another name')
         if path.is_dir() and (found := read.find_in(path)) is not None:

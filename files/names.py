@@ -10,6 +10,27 @@ SHORT = 64                      # [bytes] a name of this length fits everywhere
 LONGEST_SUFFIX = 16             # [bytes] what is longer is no suffix that an encoder would look at
 UNSAFE = re.compile(r'[^\w.,=+~@# ()\[\]-]|[\ud800-\udfff]')    # other programs take colons and per cents for something
 
+ADDRESS = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+:/')
+
+
+def address_in(path: str | Path) -> str | None:
+    """The address that a name is (https://..., rtsp://...), or None: a file or a folder that is there is none."""
+    text = str(path)
+    if not ADDRESS.match(text) or os.path.lexists(path) or os.path.isdir(os.path.dirname(text)):
+        return None
+    return text if '://' in text else text.replace(':/', '://', 1)           # as it was before it was a Path
+
+
+def check_written(path: str | Path) -> None:
+    """
+    Raises:
+        ValueError: standard output or an address, where only files are written.
+    """
+    if str(path) == '-':
+        raise ValueError('standard output cannot be written: name a file')
+    if (address := address_in(path)) is not None:
+        raise ValueError(f'{address} is an address: only files are written')
+
 
 def is_partial(path: str | Path) -> bool:
     """Whether something is a file or folder that a run has not finished, or one inside such a folder."""

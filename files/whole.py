@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .exchange import exchange, rename_new
-from .names import MARK, fresh_name
+from .names import MARK, check_written, fresh_name
 
 TRIES = 100
 STOPPING = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
@@ -32,7 +32,7 @@ class Whole:
         made: written already, under this name.
     Raises:
         FileNotFoundError: the folder of a file does not exist. PermissionError: nothing can be written there.
-        ValueError: the goal is a device or a pipe.
+        ValueError: the goal is a device, a pipe or an address.
     """
 
     def __init__(self, goal: str | Path, overwrite: bool = True, made: Path | None = None):
@@ -51,6 +51,7 @@ class Whole:
             raise
 
     def _check_goal(self) -> None:
+        check_written(self.goal)
         with suppress(FileNotFoundError):
             mode = os.stat(self.goal).st_mode       # also finds out about names that are too long
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

@@ -324,12 +324,20 @@ def test_preview(clip, tmp_path, checkpoint):
     (['in.mp4', '--device', 'abacus'], 'device must be auto, cpu, cuda'),
     (['in.mp4', '--report', 'nowhere/r.json'], '--report nowhere/r.json: the folder nowhere does not exist'),
     (['in.mp4', '--inference-size', '5'], '--inference-size must be at least 32 pixels, got 5'),
+    (['-'], 'standard input cannot be read, since a clip is read more than once: save it to a file first'),
+    (['pipe.mp4'], 'pipe.mp4 is a pipe or a device, and a clip is read more than once: save it to a file first'),
+    (['https://example.org/a.mp4'], 'https://example.org/a.mp4 is an address: only files are read; download it first'),
+    (['in.mp4', '--background', 'https://example.org/a.mp4'], 'https://example.org/a.mp4 is an address: only files'),
+    (['in.mp4', '-o', '-'], 'standard output cannot be written: name a file'),
+    (['in.mp4', '-o', 'https://example.org/a.mp4'], 'https://example.org/a.mp4 is an address: only files are written'),
+    (['in.mp4', '--output-alpha', '/dev/stdout'], '/dev/stdout'),
 ])
 def test_bad_input_is_one_line_and_exit_code_2(clip, tmp_path, monkeypatch, capsys, checkpoint, arguments, message):
     import re
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'text.mp4').write_text('no film')
+    os.mkfifo(tmp_path / 'pipe.mp4')
     (tmp_path / 'old.mp4').write_text('an earlier result')
     if '--checkpoint' not in arguments:
         arguments = [*arguments, '--checkpoint', checkpoint]

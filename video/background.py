@@ -10,6 +10,7 @@ from PIL import ImageColor
 from files import is_image_path
 
 from .animated import AnimatedImageReader, is_animated
+from .ffmpeg import check_no_address
 from .images import ImageSequenceReader, read_image
 from .reader import VideoReader
 
@@ -188,6 +189,7 @@ def parse_background(text: str | Path | tuple[int, int, int] | Background | None
     try:
         return ColorBackground(ImageColor.getrgb(text)[:3])
     except ValueError:
+        check_no_address(text)
         raise ValueError(f'background must be a colour (name, #rrggbb or r,g,b), blur[:radius], or the path of an '
                          f'image, a video or a folder; got {text!r}, which is none of them') from None
 

@@ -6,19 +6,19 @@ The demuxers for them are never started.
 
 import errno
 import os
-import re
 import stat
 from functools import cache
 from pathlib import Path
 
 import av
 
+from files import address_in
+
 # devices, networks, and formats whose files name other files
 REFUSED = {'hls', 'dash', 'concat', 'sdp', 'rtsp', 'rtp', 'sap', 'imf', 'webm_dash_manifest', 'hds', 'lavfi', 'image2',
            'image2pipe', 'vobsub', 'tty', 'ffmetadata', 'alsa', 'oss', 'fbdev', 'kmsgrab', 'x11grab', 'v4l2',
            'video4linux2', 'pulse', 'jack', 'avfoundation', 'dshow', 'gdigrab', 'decklink', 'iec61883', 'libcdio',
            'smoothstreaming', 'mpjpeg', 'mods', 'avs'}
-URL = re.compile(r'[A-Za-z][A-Za-z0-9+.-]+:/')
 # how what is no video begins, to call it by its name
 SIGNATURES = [
     (b'#EXTM3U', 'a playlist (HLS)'), (b'<MPD', 'a playlist (DASH)'),
@@ -35,6 +35,15 @@ def demuxers() -> str:
     return ','.join(sorted(names - REFUSED))
 
 
+def check_no_address(path: str | Path) -> None:
+    """
+    Raises:
+        ValueError: it is one, and no file.
+    """
+    if (address := address_in(path)) is not None:
+        raise ValueError(f'{address} is an address: only files are read; download it first')
+
+
 def check_local(path: str | Path) -> None:
     """
     Raises:
@@ -48,8 +57,7 @@ def check_local(path: str | Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise PermissionError(f'{path} cannot be read: {error.strerror}') from error
-        if URL.match(text):
-            raise ValueError(f'{path} is an address: only files are read; download it first') from None
+        check_no_address(path)
         raise FileNotFoundError(f'{path}: no such file') from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ValueError(f'{path} is a pipe or a device, and a clip is read more than once: save it to a file first')

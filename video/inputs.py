@@ -10,7 +10,7 @@ from pathlib import Path
 from files import VIDEO_SUFFIXES, is_image_path, is_partial, natural_key
 
 from .animated import AnimatedImageReader, is_animated
-from .ffmpeg import check_local
+from .ffmpeg import check_local, check_no_address
 from .formats import is_container_path
 from .images import ImageSequenceReader, list_images
 from .reader import VideoReader
@@ -85,6 +85,7 @@ def _root(source: str) -> Path | None:
 def _expand(source: str, recursive: bool, several: bool, tell: Callable[[str], object]) -> list[Input]:
     path, root = Path(source), _root(source)
     if root is None:
+        check_no_address(source)
         return [Input(path, path.stem)]
     if root == path:
         found = _clips_of(path, recursive, False, tell)

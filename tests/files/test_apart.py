@@ -1,10 +1,11 @@
 """No output replaces an input, by whatever name."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from files import check_apart
+from files import WholeFile, WholeFolder, check_apart
 
 
 @pytest.fixture
@@ -42,3 +43,20 @@ def test_allowed(place):
     check_apart({'output': ['a.mp4', 'imgs/new.mp4'], 'alpha': 'new/folder', 'report': None}, INPUTS)
     check_apart({'output': 'default'}, INPUTS)       # the name of weights is no file
     check_apart({'output': 'imgs'}, {'input': 'clip.mp4', 'background': None})
+
+
+@pytest.mark.parametrize('path, message', [('-', 'standard output cannot be written: name a file'),
+                                           ('https://example.org/a.mp4', 'https://example.org/a.mp4 is an address'),
+                                           (Path('rtmp://example.org/a'), 'rtmp://example.org/a is an address')])
+def test_only_files_are_written(tmp_path, monkeypatch, path, message):
+    monkeypatch.chdir(tmp_path)
+    for use in (lambda: check_apart({'output': path}, {}), lambda: WholeFile(path), lambda: WholeFolder(path)):
+        with pytest.raises(ValueError, match=message):
+            use()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_a_colon_is_no_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'take2:').mkdir()
+    check_apart({'output': 'take2:/a.mp4'}, {})

@@ -171,6 +171,7 @@ def test_huggingface_round_trip(tmp_path):
     from model.huggingface import HubMattingNetwork
     network = HubMattingNetwork('mobilenetv3', refiner='fast_guided_filter')
     network.save_pretrained(tmp_path)
+    assert 'license: other\n' in (tmp_path / 'README.md').read_text()       # that of the weights, whosever they are
     loaded = HubMattingNetwork.from_pretrained(tmp_path)
     assert loaded.refiner_name == 'fast_guided_filter'
     state = loaded.state_dict()

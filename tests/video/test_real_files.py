@@ -86,7 +86,9 @@ def test_playlists_read_no_other_file(tmp_path, name):
 
 def test_what_is_no_file_is_refused_in_words(tmp_path):
     os.mkfifo(tmp_path / 'pipe.mp4')
-    for source, message in (('https://example.org/a.mp4', 'is an address: only files are read; download it first'),
+    address = 'https://example.org/a.mp4'
+    for source, message in ((address, f'^{address} is an address: only files are read; download it first'),
+                            (Path(address), f'^{address} is an address'),
                             ('rtsp:/example.org/a', 'is an address'), ('-', 'standard input cannot be read'),
                             (tmp_path / 'pipe.mp4', 'is a pipe or a device'), ('/dev/null', 'is a pipe or a device')):
         with pytest.raises(ValueError, match=message):
