@@ -9,10 +9,10 @@ pictures that a network took for people count several times, in weights.csv besi
 """
 
 import argparse
-import csv
 import io
 import re
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 from PIL import Image
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from cli.command import command
 from files import whole_folder
+from files.documents import read_rows
 
 from .photo_bank import WEIGHTS
 
@@ -33,11 +34,10 @@ def read_list(path: Path) -> list[dict[str, str]]:
     Raises:
         ValueError: other columns, or an entry that is none; names the line.
     """
-    with open(path, newline='') as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != COLUMNS:
-            raise ValueError(f'{path} must have the columns {",".join(COLUMNS)}, has {reader.fieldnames}')
-        rows = list(reader)
+    head, *lines = read_rows(path, 'list') or [[]]
+    if head != COLUMNS:
+        raise ValueError(f'{path} must have the columns {",".join(COLUMNS)}, has {",".join(head)[:80]!r}')
+    rows = [dict(zip_longest(COLUMNS, line[:len(COLUMNS)])) for line in lines if line]
     for number, row in enumerate(rows, 2):
         parts = Path(row['picture'] or '').parts
         if not parts or parts[0] == '/' or '..' in parts:

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from files.documents import read_names
+
 from .draws import item_draws
 from .files import list_pictures, read_picture
 from .picture_tone import draw_tone, tone
@@ -141,4 +143,4 @@ def held_out_names(folder: Path) -> frozenset[str]:
 def read_list(folder: Path, name: str) -> list[str]:
     """Stems in a list of a folder; none where the folder has no such list."""
     path = folder / name
-    return path.read_text().split() if path.is_file() else []
+    return read_names(path, 'list') if path.is_file() else []

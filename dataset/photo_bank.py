@@ -1,6 +1,5 @@
 """Photos with alpha, and backgrounds, as uint8 tensors on one device, to be composed there (photo_composer.py)."""
 
-import csv
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from files.documents import read_rows
 
 from .clips import Clip, paired_clips, rgba_clips
 from .files import Damage, UnreadableFrame, list_pictures, read_picture
@@ -121,17 +122,16 @@ def read_weights(folder: Path) -> dict[str, float]:
     path, weights = folder / WEIGHTS, {}
     if not path.is_file():
         return weights
-    with path.open(newline='') as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            name = ''
-            try:
-                name, weight = row[0], float(row[1])
-            except (IndexError, ValueError):
-                weight = -1.
-            if len(row) != 2 or name != Path(name).name or not 0 <= weight < float('inf'):
-                raise ValueError(f'{path}, line {number}: expected name,weight with a weight of at least 0, got '
-                                 f'{",".join(row)[:80]!r}')
-            weights[name] = weight
+    for number, row in enumerate(read_rows(path, 'list'), 1):
+        name = ''
+        try:
+            name, weight = row[0], float(row[1])
+        except (IndexError, ValueError):
+            weight = -1.
+        if len(row) != 2 or name != Path(name).name or not 0 <= weight < float('inf'):
+            raise ValueError(f'{path}, line {number}: expected name,weight with a weight of at least 0, got '
+                             f'{",".join(row)[:80]!r}')
+        weights[name] = weight
     return weights
 
 

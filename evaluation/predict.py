@@ -145,5 +145,8 @@ def to_bytes(x: Tensor):
 def read_run(out: Path, clip: Clip) -> Run | None:
     """Of a clip predicted earlier from the same source files; None if there is none."""
     path = out / 'run.json'
-    run = Run(**json.loads(path.read_text())) if path.is_file() else None
+    try:
+        run = Run(**json.loads(path.read_text())) if path.is_file() else None
+    except (ValueError, TypeError):           # not what `predict_clip` wrote: made again
+        return None
     return run if run and run.fingerprint == clip.fingerprint('com') else None

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from cli.command import command
 from engine.matter import Matter
 from files import check_apart, whole_file
+from files.documents import read_names
 from video.reader import VideoReader
 
 from .networks import as_uint8, names_of
@@ -114,7 +115,7 @@ def natural_scores(matter: Matter, folder: Path, every: int) -> tuple[list[float
     """IoU of every `every`-th photo with people, and the mean alpha of as many without, where masks are sure."""
     ious, areas = [], []
     for listing, persons in (('persons.txt', True), ('empty.txt', False)):
-        for stem in (folder / listing).read_text().split()[::every]:
+        for stem in read_names(folder / listing, 'list')[::every]:
             photo = next((folder / 'photos').glob(f'{stem}.*'), None)
             mask = cv2.imread(str(folder / f'masks/{stem}.png'), cv2.IMREAD_GRAYSCALE)
             if photo is None or mask is None:

@@ -1,6 +1,9 @@
 """Text files that others wrote: YAML, JSON, lists of files. What is wrong with them is one line."""
 
+import csv
+import io
 import json
+import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 LARGEST_SETTINGS = 2 ** 20      # [bytes]
@@ -16,16 +19,11 @@ def read_yaml(path: Path, name: str) -> dict:
         FileNotFoundError: no such file. ValueError: it is no YAML, no mapping, or larger than settings are.
     """
     import yaml
+    if os.path.isfile(path) and os.path.getsize(path) > LARGEST_SETTINGS:
+        raise ValueError(f'{name} {path} has more than {LARGEST_SETTINGS >> 20} MiB: is it a settings file?')
+    text = read_text(path, name)
     try:
-        if path.stat().st_size > LARGEST_SETTINGS:
-            raise ValueError(f'{name} {path} has more than {LARGEST_SETTINGS >> 20} MiB: is it a settings file?')
-        content = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{name} {path}: no such file') from None
-    except OSError as error:
-        raise PermissionError(f'{name} {path} cannot be read: {error.strerror}') from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{name} {path} is not a text file (UTF-8)') from error
+        content = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         raise ValueError(f'{name} {path} is not a YAML file: {" ".join(str(error).split())[:200]}') from error
     except RecursionError as error:
@@ -48,6 +46,36 @@ def _count(content: dict, path: Path, name: str) -> None:
             todo += value.values()
         elif isinstance(value, list | set | tuple):
             todo += value
+
+
+def read_text(path: Path, name: str) -> str:
+    """
+    Args:
+        name: what messages call it.
+    Raises:
+        FileNotFoundError: no such file. ValueError: it is no text in UTF-8.
+    """
+    try:
+        return path.read_bytes().decode('utf-8-sig')
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{name} {path}: no such file') from None
+    except OSError as error:
+        raise PermissionError(f'{name} {path} cannot be read: {error.strerror}') from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{name} {path} is not a text file (UTF-8)') from error
+
+
+def read_rows(path: Path, name: str) -> list[list[str]]:
+    """The rows of a CSV file, empty lines too; raises as `read_text`, and ValueError if it is no CSV."""
+    try:
+        return list(csv.reader(io.StringIO(read_text(path, name), newline='')))
+    except csv.Error as error:
+        raise ValueError(f'{name} {path} is not a CSV file: {error}') from error
+
+
+def read_names(path: Path, name: str) -> list[str]:
+    """A list of names of files below its folder, apart by white space; raises as `read_text` and `below`."""
+    return [below(item, path) for item in read_text(path, name).split()]
 
 
 def read_json(path: Path, name: str) -> dict | list:

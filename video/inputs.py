@@ -76,10 +76,10 @@ def expand_inputs(sources: Iterable[str | Path], recursive: bool = False,
 def _root(source: str) -> Path | None:
     """The folder that is looked through: a folder, or the leading folders of a pattern that are plain names."""
     path = Path(source)
-    if has_magic(source) and not path.exists():
+    if has_magic(source) and not os.path.exists(path):
         first = next(index for index, part in enumerate(path.parts) if has_magic(part))
         return Path(*path.parts[:first])
-    return path if path.is_dir() else None
+    return path if os.path.isdir(path) else None
 
 
 def _expand(source: str, recursive: bool, several: bool, tell: Callable[[str], object]) -> list[Input]:
@@ -102,26 +102,26 @@ def _expand(source: str, recursive: bool, several: bool, tell: Callable[[str], o
 
 
 def _plain_name(path: Path) -> str:
-    return path.resolve().name if path.is_dir() else path.stem
+    return path.resolve().name if os.path.isdir(path) else path.stem
 
 
 def _clips_of(path: Path, recursive: bool, lenient: bool, tell: Callable[[str], object]) -> list[Path]:
-    if not path.is_dir():
+    if not os.path.isdir(path):          # also where that may not be looked at
         return [path] if path.suffix.lower() in VIDEO_SUFFIXES or is_image_path(path) else []
     folders = [path]
     if recursive:
-        below = (p for p in path.rglob('*') if p.is_dir() and not _hidden(p.relative_to(path)))
+        below = (p for p in path.rglob('*') if os.path.isdir(p) and not _hidden(p.relative_to(path)))
         folders += sorted(below, key=natural_key)
     clips = []
     for folder in folders:
         try:
             images, others = list_images(folder)
         except PermissionError:
-            if folder == path and not recursive:
+            if folder == path and not recursive and not lenient:
                 raise PermissionError(f'{folder} cannot be read: permission denied') from None
             tell(f'note: {folder} left out: permission denied')
             continue
-        videos = [p for p in others if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES]
+        videos = [p for p in others if os.path.isfile(p) and p.suffix.lower() in VIDEO_SUFFIXES]
         if images:
             clips.append(folder)
         if videos and (recursive or not images):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from files.documents import below, read_json, read_yaml, text_cell
+from files.documents import below, read_json, read_names, read_rows, read_yaml, text_cell
 
 BOMB = 'a: &a [x, x, x, x, x, x, x, x, x]\n' + ''.join(
     f'{name}: &{name} [{", ".join(f"*{before}" for _ in range(9))}]\n' for before, name in zip('abcdefgh', 'bcdefghi'))
@@ -47,3 +47,24 @@ def test_names_and_cells():
     assert below('a/b..c.png', None) == 'a/b..c.png'
     assert [text_cell(text) for text in ('=1+1', '-1', '+a', '@SUM(A1)', 'clip', '0=1')] == [
         "'=1+1", "'-1", "'+a", "'@SUM(A1)", 'clip', '0=1']
+
+
+@pytest.mark.parametrize('read', [read_rows, read_names, lambda path, name: read_yaml(path, name)])
+def test_text_in_another_encoding_names_the_file(tmp_path, read):
+    """Found by tests/fuzz: 'utf-8' codec can't decode byte 0xe9 in position 3."""
+    (tmp_path / 'a.csv').write_bytes(b'caf\xe9,1\n')
+    with pytest.raises(ValueError, match='list .*a.csv is not a text file'):
+        read(tmp_path / 'a.csv', 'list')
+    with pytest.raises(FileNotFoundError, match='list .*b.csv: no such file'):
+        read(tmp_path / 'b.csv', 'list')
+
+
+def test_lists_with_a_mark_of_windows_and_fields_beyond_measure(tmp_path):
+    (tmp_path / 'a.csv').write_bytes(b'\xef\xbb\xbfa,1\r\nb,2\r\n')
+    assert read_rows(tmp_path / 'a.csv', 'list') == [['a', '1'], ['b', '2']]
+    (tmp_path / 'b.csv').write_text('"' + 'x' * 200_000)
+    with pytest.raises(ValueError, match='b.csv is not a CSV file'):
+        read_rows(tmp_path / 'b.csv', 'list')
+    (tmp_path / 'c.txt').write_text('one ../../etc/passwd')
+    with pytest.raises(ValueError, match='names .*passwd.*: expected the name of a file below its folder'):
+        read_names(tmp_path / 'c.txt', 'list')

@@ -66,6 +66,14 @@ def test_finished_clips_are_skipped_and_failures_counted(job, tmp_path):
     assert result.returncode == 1 and '1 clips failed' in result.stderr
 
 
+def test_an_empty_folder_is_not_done(job, tmp_path):
+    clips = clips_in(tmp_path / 'clips', ['a.mp4', 'b.mp4'])
+    clips_in(tmp_path / 'out/a', ['0000.png'])
+    (tmp_path / 'out/b').mkdir()
+    result, lines = job('inference.sbatch', 0, 1, clips, tmp_path / 'out', '')
+    assert result.returncode == 0 and [line.split()[1] for line in lines] == [f'{clips}/b.mp4']
+
+
 def test_array_of_evaluations(job, tmp_path):
     models = clips_in(tmp_path / 'predictions', ['m1', 'm2'])
     result, lines = job('evaluation.sbatch', 1, 2, 'evaluation.evaluate_lr', models, '--true-dir', 'truth')

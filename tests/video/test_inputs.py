@@ -1,10 +1,15 @@
 """Which clips names stand for, and what their outputs are called."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from video.inputs import default_output, expand_inputs, is_batch, output_path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -30,6 +35,35 @@ def relative(clips, root) -> list[str]:
 ])
 def test_what_a_name_stands_for(tree, source, recursive, expected):
     assert relative(expand_inputs([tree / source], recursive), tree) == expected
+
+
+LOCKED = """
+import os, sys
+from pathlib import Path
+from video.inputs import expand_inputs
+os.chdir(sys.argv[1])
+for folder, mode in (('none', 0o000), ('names', 0o444), ('open', 0o755)):
+    Path('batch', folder, 'below').mkdir(parents=True)
+    Path('batch', folder, 'a.mp4').touch()
+    os.chmod(Path('batch', folder), mode)
+if os.getuid() == 0:                    # root may read everything
+    os.chmod('.', 0o755)
+    os.setuid(65534)
+for sources, recursive in ((['batch'], True), (['batch/*'], False), (['batch/none/a.mp4', 'batch/open'], False)):
+    print(*[clip.path for clip in expand_inputs(sources, recursive, tell=lambda line: print(line, end='; '))])
+"""
+
+
+def test_a_locked_folder_costs_no_other(tmp_path):
+    done = subprocess.run([sys.executable, '-c', LOCKED, tmp_path], cwd=ROOT, capture_output=True, text=True)
+    os.chmod(tmp_path / 'batch/none', 0o755)
+    os.chmod(tmp_path / 'batch/names', 0o755)
+    assert done.returncode == 0, done.stderr
+    note = 'note: batch/{} left out: permission denied; '
+    whole, pattern, named = done.stdout.splitlines()
+    assert whole == note.format('names') + note.format('none') + 'batch/open/a.mp4'
+    assert pattern == whole
+    assert named == 'batch/none/a.mp4 batch/open/a.mp4'
 
 
 def test_each_clip_once_under_a_name_of_its_own(tree):
