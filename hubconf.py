@@ -141,6 +141,28 @@ background_resnet50 = _plate_door('resnet50')
 background_resnet101 = _plate_door('resnet101')
 
 
+@_among_ours
+def instance(pretrained: bool | str = False, progress: bool = True, **form):
+    """Network for a matte of each person from rough masks: `pha, *state = network(src, msk, *state)`.
+
+    Args:
+        pretrained: the path of a .pth or .safetensors file, ours or released (CC BY-NC 4.0), or False for random
+            weights.
+        progress: there is nothing to download.
+        form: without weights, of `InstanceForm`: channels, slots, ...; of the video network where `video` is not False.
+    Returns:
+        On the CPU; in eval mode with weights, ready to use, and in train mode without.
+    """
+    from model.families import build_network
+    from model.weights import load_network
+    if pretrained is True:
+        raise ValueError('pretrained must be the path of a checkpoint, or False for instance: it has no weights of our '
+                         'own that True could stand for')
+    if pretrained:
+        return load_network(pretrained, progress=progress)
+    return build_network('instance' if form.pop('video', True) else 'instance_image', **form)
+
+
 def converter():
     """The function `convert_video`, see inference.py.
 

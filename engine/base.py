@@ -1,6 +1,7 @@
 """What engines have in common: they run a network, and are called like the network they run."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,9 +114,11 @@ def graph_ratio(ratio: float, H: int, W: int) -> np.float32:
                      f'{int(W * ratio)}x{int(H * ratio)} for {W}x{H} frames: use another one')
 
 
-def match_interface(path: Path, inputs: Iterable[str], outputs: Iterable[str]) -> Interface:
+def match_interface(path: Path, inputs: Iterable[str], outputs: Iterable[str], people: int = 1) -> Interface:
     """The interface, of the families of networks, that a file's names are those of.
 
+    Args:
+        people: channels of its masks, where it takes any.
     Raises:
         ValueError: none.
     """
@@ -123,12 +126,12 @@ def match_interface(path: Path, inputs: Iterable[str], outputs: Iterable[str]) -
     for family in FAMILIES.values():
         known = family.interface
         if outputs == set(known.names_out) and inputs in (set(known.names_in), set(known.frame_names)):
-            return known
+            return replace(known, people=people)
     raise ValueError(f'{path}: expected {", ".join(MATTING.names_in)} -> {", ".join(MATTING.names_out)}, '
                      f'got {", ".join(sorted(inputs))} -> {", ".join(sorted(outputs))}: not a matting network')
 
 
-def interface_named(family: str | bytes) -> Interface:
+def interface_named(family: str | bytes, people: str | bytes = '') -> Interface:
     """That of a file whose format has no names, by what it says about itself; RVM's where it says nothing."""
-    name = family.decode() if isinstance(family, bytes) else family
-    return FAMILIES[name or 'matting'].interface
+    name, count = (text.decode() if isinstance(text, bytes) else text for text in (family, people))
+    return replace(FAMILIES[name or 'matting'].interface, people=int(count or 1))

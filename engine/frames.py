@@ -82,8 +82,15 @@ def downsample(pixels: np.ndarray, ratio: float) -> Tensor:
 
 
 def stand_ins(interface: Interface, src: Tensor) -> dict[str, Tensor]:
-    """(B, 3, H, W) -> everything that a network takes, made of it: a plate is the frame moved aside, a mask its bright
-    half."""
+    """(B, 3, H, W) -> everything that a network takes, made of it: a plate is the frame moved aside, masks the
+    bright half of upright bands of it."""
     make = {'src': lambda: src, 'bgr': lambda: src.roll(src.size(-1) // 8, dims=-1),
-            'msk': lambda: (src.mean(1, keepdim=True) > src.mean()).to(src.dtype)}
+            'msk': lambda: bright_bands(src, interface.people)}
     return {name: make[name]() for name in interface.inputs}
+
+
+def bright_bands(src: Tensor, people: int) -> Tensor:
+    """(B, 3, H, W) -> (B, people, H, W) of 0 and 1: what is bright, each band from left to right somebody's."""
+    bright = (src.mean(1, keepdim=True) > src.mean()).to(src.dtype)
+    band = torch.arange(src.size(-1), device=src.device) * people // src.size(-1)
+    return bright * (band == torch.arange(people, device=src.device)[:, None, None]).to(src.dtype)

@@ -17,7 +17,7 @@ Modules are imported when their format is asked for, so that each may need packa
 and, only where it applies,
 
     CALIBRATED: bool                False: int8 looks at no frames
-    PLATES: bool                    True: networks with a background plate too
+    PLATES: bool                    True: networks with a background plate or masks too
     REASONS: dict[str, str]         precisions that are not offered -> why, in one line
     check_structure(path, options)  for formats whose runtime may be absent (CoreML predicts on macOS only): inspect the
                                     file, raise ValueError when it is not what it must be, return one line that says
@@ -73,10 +73,11 @@ class Format:
         Raises:
             ValueError: naming those that are.
         """
-        if 'bgr' in network.interface.inputs and not getattr(self.module, 'PLATES', False):
+        taken = network.interface.inputs
+        if taken != ('src',) and not getattr(self.module, 'PLATES', False):
             able = [name for name in FORMATS if getattr(import_module(FORMATS[name]), 'PLATES', False)]
-            raise ValueError(f'--format {self.name} is not possible for networks with a background plate: use '
-                             f'{" or ".join(able)}')
+            kind = 'masks of people' if 'msk' in taken else 'a background plate'
+            raise ValueError(f'--format {self.name} is not possible for networks with {kind}: use {" or ".join(able)}')
 
     def check(self, output: Path, options: ExportOptions) -> None:
         """Refuse what this format cannot be, before slow work.

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from model import MattingNetwork
 from model.decoder import ConvGRU
 from model.guided_filter import apply_coefficients
-from model.interface import CHANNELS, Interface
+from model.instance.spectral import fold_spectral
+from model.interface import Interface
 from model.ss2d import SS2D
 
 from .onnx_nodes import ResizeByRatio
@@ -54,7 +55,7 @@ def make_traceable(network: MattingNetwork, recurrence: Recurrence = double) -> 
         elif isinstance(module, SS2D):
             module.__class__ = GraphSS2D
             module.recurrence = recurrence
-    return network.eval().requires_grad_(False)
+    return fold_spectral(network).eval().requires_grad_(False)
 
 
 class StaticFrame(nn.Module):
@@ -119,5 +120,6 @@ class DynamicFrame(nn.Module):
 
 def first_inputs(interface: Interface, size: tuple[int, int], dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
     """Grey pictures of (width, height), and a single zero for every state."""
-    return ([torch.full((1, CHANNELS[name], size[1], size[0]), 0.5, dtype=dtype) for name in interface.inputs],
-            [torch.zeros(1, 1, 1, 1, dtype=dtype) for _ in interface.states])
+    pictures = [torch.full((1, interface.channels(name), size[1], size[0]), 0.5, dtype=dtype)
+                for name in interface.inputs]
+    return pictures, [torch.zeros(1, 1, 1, 1, dtype=dtype) for _ in interface.states]

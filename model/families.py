@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from .background import BACKBONES, MattingBase, MattingRefine, infer_plate_network
 from .checkpoint_keys import infer_network
 from .encoder_registry import VARIANTS
-from .interface import MATTING, PLATE_BASE, PLATE_REFINE, Interface
+from .instance.frames import InstanceFramesForm, infer_instance_network
+from .instance.network import InstanceForm
+from .interface import INSTANCE, INSTANCE_IMAGE, MATTING, PLATE_BASE, PLATE_REFINE, Interface
 from .model import MattingNetwork
 
 
@@ -55,12 +58,24 @@ def _with_plate(refined: bool) -> Callable[[Mapping[str, Tensor]], Form | None]:
     return recognise
 
 
+def _instances(video: bool) -> Family:
+    variant = 'instance' if video else 'instance_image'
+
+    def recognise(state: Mapping[str, Tensor]) -> Form | None:
+        found = infer_instance_network(state)
+        return found if found is not None and found.variant == variant else None
+    return Family(INSTANCE if video else INSTANCE_IMAGE, {
+        variant: lambda **form: InstanceFramesForm(InstanceForm(video=video, **form)).build()}, recognise)
+
+
 PLATE_BACKBONES = sorted(BACKBONES, key=lambda name: name != 'efficientnet_lite0')      # that of our weights first
 FAMILIES: dict[str, Family] = {
     'matting': Family(MATTING, _variants(MattingNetwork, VARIANTS), infer_network),
     'background': Family(PLATE_REFINE, _variants(MattingRefine, PLATE_BACKBONES, 'background_'), _with_plate(True)),
     'background_base': Family(PLATE_BASE, _variants(MattingBase, PLATE_BACKBONES, 'background_base_'),
                               _with_plate(False)),
+    'instance': _instances(video=True),
+    'instance_image': _instances(video=False),
 }
 
 
@@ -98,5 +113,7 @@ def recognise(state: Mapping[str, Tensor]) -> Form | None:
 
 def nearest(state: Mapping[str, Tensor]) -> nn.Module:
     """The usual network of the family whose names differ least from those of `state`: to say what differs."""
-    usual = [next(iter(family.variants.values()))() for family in FAMILIES.values()]
-    return min(usual, key=lambda network: len(network.state_dict().keys() ^ state.keys()))
+    def distance(build: Callable[..., nn.Module]) -> int:
+        with torch.device('meta'):
+            return len(build().state_dict().keys() ^ state.keys())
+    return min((next(iter(family.variants.values())) for family in FAMILIES.values()), key=distance)()

@@ -24,6 +24,7 @@ class Interface:
         states: of the last frame; None before the first. A network without any takes frames in any order, as a batch.
         takes_ratio: whether frames are downsampled inside, by a ratio that comes with them.
         largest_ratio: that it may be.
+        people: channels of masks, and of alpha where there are masks.
     """
 
     inputs: tuple[str, ...] = ('src',)
@@ -31,6 +32,7 @@ class Interface:
     outputs: tuple[str, ...] = ('fgr', 'pha')
     takes_ratio: bool = False
     largest_ratio: float = 1.0
+    people: int = 1
 
     @property
     def states_in(self) -> tuple[str, ...]:
@@ -56,6 +58,10 @@ class Interface:
     def names_out(self) -> tuple[str, ...]:
         """Of everything that comes out of a file."""
         return (*self.outputs, *self.states_out)
+
+    def channels(self, name: str) -> int:
+        """Of a picture."""
+        return self.people if 'msk' in self.inputs and name in ('msk', 'pha') else CHANNELS[name]
 
     def first_states(self) -> list[None]:
         """What a network is given before the first frame."""
@@ -83,6 +89,9 @@ MATTING = Interface(states=('r1', 'r2', 'r3', 'r4'), takes_ratio=True)
 PLATE_BASE = Interface(('src', 'bgr'), (), ('pha', 'fgr', 'err', 'hid'))
 PLATE_REFINE = Interface(('src', 'bgr'), (), ('pha', 'fgr', 'pha_sm', 'fgr_sm', 'err_sm', 'ref_sm'), takes_ratio=True,
                          largest_ratio=0.5)
+
+INSTANCE = Interface(('src', 'msk'), ('r1',), ('pha',))         # with as many people as the network has slots
+INSTANCE_IMAGE = Interface(('src', 'msk'), (), ('pha',))
 
 
 def interface_of(network: nn.Module) -> Interface:

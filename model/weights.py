@@ -13,6 +13,8 @@ from files.terminal import plain
 
 from .downloads import download_once
 from .families import build_network, check_variant, nearest, recognise
+from .instance.checkpoint import is_instance_state, network_of
+from .instance.frames import InstanceFrames
 from .interface import INFERENCE_SIZE
 from .model import REFINERS
 from .state_dicts import checksum, load_strictly, read_state
@@ -89,6 +91,8 @@ def load_network(checkpoint: str | Path = 'default', variant: str | None = None,
     state, metadata = read_state(path)
     if metadata.get('note'):
         print(plain(f'{path.name}: {metadata["note"]}'), file=sys.stderr)
+    if is_instance_state(state):        # also the released layout, which no table of names and shapes knows
+        return instance_frames(network_of(state, f'checkpoint {path}', metadata), variant, path)
     form = recognise(state)
     if form is None:
         load_strictly(build_network(variant) if variant else nearest(state), state, f'checkpoint {path}')
@@ -108,6 +112,18 @@ def load_network(checkpoint: str | Path = 'default', variant: str | None = None,
     load_strictly(model, state, f'checkpoint {path}')
     model.inference_size = read_inference_size(metadata, path)
     return model.eval()
+
+
+def instance_frames(network: nn.Module, variant: str | None, path: Path) -> InstanceFrames:
+    """
+    Raises:
+        ValueError: it is no network of this variant.
+    """
+    frames = InstanceFrames.of(network)
+    if variant not in (None, frames.variant):
+        raise ValueError(f'checkpoint {path} is a {frames.variant} network, asked for {variant}: '
+                         'leave the variant out or name another checkpoint')
+    return frames
 
 
 def read_inference_size(metadata: dict[str, str], path: Path) -> int:

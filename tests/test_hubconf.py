@@ -14,7 +14,7 @@ from model.weights import save_network
 ROOT = str(Path(__file__).resolve().parents[1])
 DOORS = {name: door for name, door in vars(hubconf).items() if callable(door) and not name.startswith('_')}
 PLATES = sorted(name for name in DOORS if name.startswith('background_'))
-NETWORKS = sorted(DOORS.keys() - {'converter', *PLATES})
+NETWORKS = sorted(DOORS.keys() - {'converter', 'instance', *PLATES})
 
 
 def load(name: str, **arguments):
@@ -44,6 +44,18 @@ def test_without_weights(name):
     model = load(name, pretrained=False, progress=False)
     assert isinstance(model, MattingNetwork) and model.variant == variant(name) and model.training
     assert DOORS[name].__name__ == name and f'the {model.variant} encoder' in DOORS[name].__doc__
+
+
+def test_the_door_of_the_instance_network(tmp_path):
+    from model.instance.checkpoint import save_instance_network
+    network = load('instance', pretrained=False, channels=(8, 8, 8, 8, 8), slots=2, video=False)
+    assert network.interface.inputs == ('src', 'msk') and network.interface.people == 2 and network.training
+    save_instance_network(network, tmp_path / 'net.safetensors')
+    again = load('instance', pretrained=str(tmp_path / 'net.safetensors'))
+    pha, = again(torch.rand(1, 3, 32, 32), torch.ones(1, 2, 32, 32))
+    assert pha.shape == (1, 2, 32, 32) and not again.training
+    with pytest.raises(ValueError, match='no weights of our own'):
+        load('instance', pretrained=True)
 
 
 @pytest.mark.parametrize('name', PLATES)

@@ -49,7 +49,8 @@ class OnnxNetwork(ExportedNetwork):
             raise ValueError(f'{path}: onnxruntime cannot read this file: {str(error).splitlines()[0]}') from error
         self._runtime, self._session = runtime, session
         self._inputs = {value.name: value for value in session.get_inputs()}
-        interface = match_interface(path, self._inputs, [value.name for value in session.get_outputs()])
+        people = self._inputs['msk'].shape[1] if 'msk' in self._inputs else 1
+        interface = match_interface(path, self._inputs, [value.name for value in session.get_outputs()], people)
         H, W = self._inputs['src'].shape[2:]
         facts = session.get_modelmeta().custom_metadata_map
         ratio = facts.get('downsample_ratio')

@@ -133,8 +133,10 @@ class OpenVINOFile(ExportedNetwork):
                                                          'PERFORMANCE_HINT': 'LATENCY'})
         except RuntimeError as error:
             raise ValueError(f'{path}: OpenVINO cannot run this file on {place}: {_last_line(error)}') from error
-        self._names = [value.any_name for value in compiled.inputs]
-        interface = match_interface(path, self._names, [value.any_name for value in compiled.outputs])
+        self._names, outputs = ([_shortest_name(port) for port in ports] for ports in (compiled.inputs,
+                                                                                       compiled.outputs))
+        people = compiled.input('msk').partial_shape[1].get_length() if 'msk' in self._names else 1
+        interface = match_interface(path, self._names, outputs, people)
         shape = compiled.input('src').partial_shape
         self._shapes = {name: compiled.input(name).partial_shape for name in interface.states_in}
         fixed = shape[2].is_static and shape[3].is_static
@@ -160,6 +162,11 @@ class OpenVINOFile(ExportedNetwork):
     def _zero_state(self, name: str) -> np.ndarray:
         shape = self._shapes[name]
         return np.zeros(shape.to_shape() if shape.is_static else (1, 1, 1, 1), np.float32)
+
+
+def _shortest_name(port) -> str:
+    """Of an input or output: what it is reshaped to at once goes by its name too."""
+    return min(port.get_names(), key=len)
 
 
 def _last_line(error: RuntimeError) -> str:

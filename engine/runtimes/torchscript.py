@@ -26,14 +26,15 @@ class TorchScriptNetwork(ExportedNetwork):
         self._device = choose_device(device)
         print(plain(f'{Path(path).name}: TorchScript runs code of its own, which can read and write any file: use only '
                     'files of people that you trust'), file=sys.stderr)
-        extra = {'precision': '', 'inference_size': '', 'family': ''}
+        extra = {'precision': '', 'inference_size': '', 'family': '', 'people': ''}
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings('ignore', message='.*torch.jit.*')       # deprecated, and still libtorch's file
                 module = torch.jit.load(str(path), map_location=self._device, _extra_files=extra).eval()
         except RuntimeError as error:
             raise ValueError(f'{path} is not a TorchScript file: {str(error).splitlines()[0]}') from error
-        super().__init__(f'{Path(path).name}, TorchScript on {self._device}', interface_named(extra['family']),
+        super().__init__(f'{Path(path).name}, TorchScript on {self._device}',
+                         interface_named(extra['family'], extra['people']),
                          inference_size=int(extra['inference_size'] or INFERENCE_SIZE))
         self.module = module
         half = extra['precision'] in ('fp16', b'fp16')

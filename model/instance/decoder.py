@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from .dense_decoder import up_layer
 from .detail import BUDGET, INACTIVE, DetailLayers
 from .fusion import fuse
-from .instance_decoder import InstanceDecoder, alpha_of, logits_of
+from .instance_decoder import STRIDE, InstanceDecoder, alpha_of, logits_of
 from .regions import REGION_WIDTH, dilate, keep_near, uncertain
 from .temporal import ChangeHead, InstanceGRU, propagate
 
@@ -55,7 +55,7 @@ class InstanceMattingDecoder(DetailLayers):
         B, T, N, H, W = msk.shape
         s1, s2, s4, s8, s16 = shortcuts
         x = self.layer2(self.layer1(x) + s16) + s8
-        features, tokens, attention = self.refine_OS8.exchange(x.unflatten(0, (B, T)), msk)
+        features, tokens, attention = self.refine_OS8.exchange(x.view(B, T, *x.shape[1:]), msk)
         enriched = self.refine_OS8.enrich(features)
         out = {}
         coarse = enriched
@@ -65,7 +65,7 @@ class InstanceMattingDecoder(DetailLayers):
             out['states'] = states
         logits = logits_of(tokens, coarse)
         if self.trust is not None:
-            inside = F.adaptive_avg_pool2d(msk.flatten(0, 1), logits.shape[-2:]).view_as(logits)
+            inside = F.avg_pool2d(msk.flatten(0, 1), STRIDE).view_as(logits)
             logits = logits + self.trust * (2 * inside - 1)
         begun = F.interpolate(logits.flatten(0, 1), (H, W), mode='bilinear').view(B, T, N, H, W)
         os8 = alpha_of(begun)
@@ -77,8 +77,10 @@ class InstanceMattingDecoder(DetailLayers):
             keep = keep_near(os8) * present
             os8 = os8 * keep
         region = self.region(os8, true_pha, use_truth) * keep
-        raw4, raw1 = self.detail_in_boxes((s1, s2, s4), enriched.flatten(0, 1),
-                                          tokens.repeat_interleave(T, 0), region.flatten(0, 1), self.budget)
+        where = (s1, s2, s4), enriched.flatten(0, 1), tokens.repeat_interleave(T, 0), region.flatten(0, 1)
+        # A graph has no boxes: the same operations, everywhere.
+        raw4, raw1 = self.detail_everywhere(*where) if torch.jit.is_tracing() else \
+            self.detail_in_boxes(*where, self.budget)
         if self.trust is not None:
             raw4, raw1 = (added(raw.view(B * T, N, *raw.shape[-2:]), begun.flatten(0, 1)) for raw in (raw4, raw1))
         os4 = self.enlarge(raw4).view_as(os8) * keep
@@ -125,5 +127,5 @@ class InstanceMattingDecoder(DetailLayers):
 def added(raw: Tensor, begun: Tensor) -> Tensor:
     """Raw values (B, N, h, w) added to logits (B, N, H, W) where there are any."""
     if begun.shape[-2:] != raw.shape[-2:]:
-        begun = F.adaptive_avg_pool2d(begun, raw.shape[-2:])
+        begun = F.avg_pool2d(begun, 4)
     return torch.where(raw > INACTIVE, raw + begun, raw)

@@ -146,6 +146,14 @@ class DetailLayers(nn.Module):
         os1 = self.refine_OS1(x, A1)
         return os4.masked_fill(A4 == 0, INACTIVE), os1.masked_fill(A1 == 0, INACTIVE)
 
+    def detail_everywhere(self, shortcuts: tuple[Tensor, Tensor, Tensor], enriched: Tensor, tokens: Tensor,
+                          region: Tensor) -> tuple[Tensor, Tensor]:
+        """As `detail_in_boxes`, in one piece: for graphs of tensors, at the price of every pixel for everybody."""
+        N, (H, W) = tokens.size(1), region.shape[-2:]
+        features = [x[:, None].expand(-1, N, -1, -1, -1).flatten(0, 1) for x in (*shortcuts, enriched)]
+        os4, os1 = self.detail(features, tokens.flatten(0, 1), region.reshape(-1, 1, H, W))
+        return os4.reshape(-1, N, H // 4, W // 4), os1.reshape(-1, N, H, W)
+
     def detail_in_boxes(self, shortcuts: tuple[Tensor, Tensor, Tensor], enriched: Tensor, tokens: Tensor,
                         region: Tensor, budget: int = BUDGET) -> tuple[Tensor, Tensor]:
         """As `detail`, where it is needed.

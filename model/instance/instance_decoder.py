@@ -8,6 +8,7 @@ from .attention import CrossAttention, FeedForward, Projection, SelfAttention
 
 SLOPE = 0.2
 BLOCKS = 2
+STRIDE = 8      # of the features
 
 
 class InstanceDecoder(nn.Module):
@@ -45,7 +46,7 @@ class InstanceDecoder(nn.Module):
             features.
         """
         B, T, C, h, w = x.shape
-        hit = F.adaptive_max_pool2d(msk.flatten(0, 1), (h, w))                             # any hit: the mean is > 0
+        hit = F.max_pool2d(msk.flatten(0, 1), STRIDE)                                      # any hit: the mean is > 0
         slots = torch.arange(1, msk.size(2) + 1, device=x.device)
         owner = (hit * slots[:, None, None]).amax(1).long()                                # (B*T, h, w), 0: nobody
         place = self.id_embedding(owner).view(B, T * h * w, C)
@@ -68,7 +69,8 @@ class InstanceDecoder(nn.Module):
 
     def enrich(self, features: Tensor) -> Tensor:
         """(B, T, C, h, w) -> (B, T, C_out, h, w)."""
-        return self.conv(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        B, T, _, h, w = features.shape
+        return self.conv(features.flatten(0, 1)).view(B, T, -1, h, w)
 
 
 def logits_of(tokens: Tensor, enriched: Tensor) -> Tensor:

@@ -118,9 +118,7 @@ class InstanceMattingNetwork(nn.Module):
         msk = F.pad(msk, (0, right, 0, bottom, 0, self.slots - N))
         if true_pha is not None:
             true_pha = F.pad(true_pha, (0, right, 0, bottom, 0, self.slots - N))
-        x = self.normalise(src.flatten(0, 1))
-        if right or bottom:
-            x = F.pad(x, (0, right, 0, bottom), mode='replicate')
+        x = F.pad(self.normalise(src.flatten(0, 1)), (0, right, 0, bottom), mode='replicate')
         x, shortcuts = self.encoder(x, msk.flatten(0, 1))
         out = self.decoder(self.aspp(x), shortcuts, msk, rec, true_pha, use_truth)
         for name in ('pha', 'pha_os8', 'pha_os4', 'pha_os1', 'region', 'w4', 'w1', 'pha_propagated'):

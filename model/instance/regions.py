@@ -29,8 +29,11 @@ def ellipse(width: int) -> Tensor:
 def dilate(msk: Tensor, width: int) -> Tensor:
     """(..., H, W) of 0 and 1, widened by the ellipse as OpenCV does; float32.
 
-    Each row of the ellipse is a difference of running sums: ten times faster on a CPU than a convolution.
+    Each row of the ellipse is a difference of running sums: ten times faster on a CPU than a convolution, which is what
+    a graph is given.
     """
+    if torch.jit.is_tracing():
+        return dilate_by_convolution(msk, width)
     H, W = msk.shape[-2:]
     half = width // 2
     sums = F.pad(msk.float().reshape(-1, H, W), (half + 1, half, half, half)).cumsum(-1)
@@ -39,6 +42,14 @@ def dilate(msk: Tensor, width: int) -> Tensor:
         rows = sums[:, row:row + H]
         hits = hits + (rows[..., end:end + W] - rows[..., start:start + W])
     return (hits > 0.5).float().reshape(msk.shape)
+
+
+def dilate_by_convolution(msk: Tensor, width: int) -> Tensor:
+    """The reference: as `dilate`."""
+    before, after = width // 2, width - 1 - width // 2
+    flat = F.pad(msk.float().reshape(-1, 1, *msk.shape[-2:]), (before, after, before, after))
+    kernel = ellipse(width).to(flat.device)
+    return (F.conv2d(flat, kernel[None, None]) > 0.5).float().reshape(msk.shape)
 
 
 @lru_cache(maxsize=64)
@@ -90,10 +101,13 @@ def keep_near(pha: Tensor, threshold: float = 0.1, margin: int = 30) -> Tensor:
     Alpha is averaged over 7x7 pixels first, so that specks do not stretch the box.
     """
     H, W = pha.shape[-2:]
-    flat = F.avg_pool2d(pha.reshape(-1, 1, H, W), 7, 1, 3, count_include_pad=False)[:, 0]
-    keep = torch.zeros_like(flat)
-    for map_, box in zip(keep, bounds((flat > threshold).float())):
-        if box is not None:
-            top, bottom, left, right = box
-            map_[max(top - margin, 0):bottom + margin, max(left - margin, 0):right + margin] = 1
-    return keep.reshape(pha.shape)
+    found = (F.avg_pool2d(pha.reshape(-1, 1, H, W), 7, 1, 3, count_include_pad=False) > threshold).float()
+    rows, columns = (filled(found.amax(axis), margin) for axis in (3, 2))              # (K, 1, H), (K, 1, W)
+    return (rows[..., None] * columns[..., None, :]).reshape(pha.shape)
+
+
+def filled(line: Tensor, margin: int) -> Tensor:
+    """(K, 1, L) of 0 and 1 -> 1 from `margin` before the first one to as far behind the last."""
+    before = line.cumsum(-1)
+    behind = before[..., -1:] - before + line
+    return F.max_pool1d(((before > 0) & (behind > 0)).float(), 2 * margin + 1, 1, margin)

@@ -23,7 +23,7 @@ class SpectralWeight(nn.Module):
         self.register_buffer('weight_u', F.normalize(torch.randn(matrix.size(0)), dim=0))
         self.register_buffer('weight_v', F.normalize(torch.randn(matrix.size(1)), dim=0))
         self.weight_bar = nn.Parameter(weight.detach().clone())
-        for _ in range(10):      # a fresh network answers sensibly, before any training
+        for _ in range(0 if weight.is_meta else 10):      # a fresh network answers sensibly, before any training
             self.power_iteration()
 
     def forward(self) -> Tensor:

@@ -25,12 +25,12 @@ class InstanceGRU(nn.Module):
         """
         Args:
             x: (B, T, C, h, w).
-            h: (B, C, h, w) state before the first frame, zeros where None.
+            h: (B, C, h, w) state before the first frame, zeros where None; a single zero is repeated.
         Returns:
             Features (B, T, C, h, w): the mean of both directions, the last frame forward alone. Forward states, same
             shape: state t goes into a window that starts at frame t + 1.
         """
-        h = torch.zeros_like(x[:, 0]) if h is None else h
+        h = torch.zeros_like(x[:, 0]) if h is None else h.expand_as(x[:, 0])
         states = []
         for frame in x.unbind(1):
             h = self.step(frame, h)

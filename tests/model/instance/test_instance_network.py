@@ -7,9 +7,10 @@ from torch import nn
 from model.instance import detail
 from model.instance.checkpoint import load_instance_network, save_instance_network
 from model.instance.detail import DetailLayers
+from model.instance.frames import InstanceFrames
 from model.instance.masked import ActiveBatchNorm2d
 from model.instance.network import InstanceForm
-from model.instance.regions import bounds, dilate, dilate_each
+from model.instance.regions import bounds, dilate, dilate_by_convolution, dilate_each
 from model.instance.spectral import SpectralConv2d
 
 NARROW = (8, 16, 16, 24, 32)
@@ -93,16 +94,10 @@ def inputs(H: int, W: int, N: int = 2):
     return shortcuts, torch.randn(1, 16, H // 8, W // 8), torch.randn(1, N, 16), dilate(region, 7)
 
 
-def over_whole_maps(layers, shortcuts, enriched, tokens, region):
-    N = region.size(1)
-    features = [x.expand(N, -1, -1, -1) for x in (*shortcuts, enriched)]
-    return [raw.transpose(0, 1) for raw in layers.detail(features, tokens[0], region.transpose(0, 1))]
-
-
 @pytest.mark.parametrize('training', [False, True])
 def test_boxes_are_exact(training):
     layers, case = branch(training), inputs(96, 128)
-    expected = over_whole_maps(layers, *case)
+    expected = layers.detail_everywhere(*case)
     for ours, theirs in zip(layers.detail_in_boxes(*case), expected):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
@@ -175,3 +170,39 @@ def test_bounds_and_widths_of_each_map():
     widths = torch.tensor([1, 4, 7])
     for map_, width, ours in zip(maps, widths.tolist(), dilate_each(maps, widths)):
         torch.testing.assert_close(ours, dilate(map_, width))
+
+
+@pytest.mark.parametrize('width', [1, 2, 3, 7, 14, 15, 29])
+def test_running_sums_widen_as_the_convolution_does(width):
+    torch.manual_seed(width)
+    maps = (torch.rand(3, 41, 37) > 0.97).float()
+    assert torch.equal(dilate(maps, width), dilate_by_convolution(maps, width))
+
+
+@pytest.mark.parametrize('video', [True, False])
+def test_a_frame_is_a_clip_of_one(narrow, video):
+    network = narrow(video=video)
+    frames, rec, states = InstanceFrames.of(network), [None] if video else [], None
+    src, msk = torch.rand(1, 3, 3, 64, 96), people(3, 2, 64, 96)
+    with torch.inference_mode():
+        for t in range(3):
+            out = network(src[:, t:t + 1], msk[:, t:t + 1], states)
+            pha, *rec = frames(src[:, t], msk[:, t], *rec)
+            torch.testing.assert_close(pha, out['pha'][:, 0])
+            states = out['states'][:, 0] if video else None
+    assert pha.shape == (1, 2, 64, 96) and len(rec) == video
+    assert frames(src, msk)[0].shape == (1, 3, 2, 64, 96)
+
+
+def test_a_network_begins_with_the_masks_and_keeps_it_in_files(tmp_path):
+    torch.manual_seed(0)
+    network = InstanceForm(NARROW, slots=3, video=False, begins=True).build().eval()
+    with torch.no_grad():
+        network.decoder.trust.fill_(20.)
+    msk = people(1, 2, 64, 96)
+    with torch.inference_mode():
+        os8 = network(torch.rand(1, 1, 3, 64, 96), msk)['pha_os8']
+    inside = dilate_by_convolution(1 - msk, 15) == 0
+    assert os8[inside].min() > 0.99 and os8[dilate_by_convolution(msk, 15) == 0].max() < 0.01
+    save_instance_network(network, tmp_path / 'net.safetensors')
+    assert load_instance_network(tmp_path / 'net.safetensors').form == network.form
