@@ -60,7 +60,7 @@ def test_bad_rows_are_one_line_and_leave_nothing(folder, row, message, capsys):
 
 def test_other_columns_and_an_existing_folder(folder, capsys):
     (folder / 'list.csv').write_text('picture\nx.png\n')
-    with pytest.raises(ValueError, match="must have the columns picture,bytes,copies, has \\['picture'\\]"):
+    with pytest.raises(ValueError, match="must have the columns picture,bytes,copies, has 'picture'"):
         read_list(folder / 'list.csv')
     (folder / 'out').mkdir()
     assert run(folder, 'a/grey.png,,1') == 2

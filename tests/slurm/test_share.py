@@ -68,9 +68,9 @@ def test_finished_clips_are_skipped_and_failures_counted(job, tmp_path):
 
 def test_an_empty_folder_is_not_done(job, tmp_path):
     clips = clips_in(tmp_path / 'clips', ['a.mp4', 'b.mp4'])
-    clips_in(tmp_path / 'out/a', ['0000.png'])
-    (tmp_path / 'out/b').mkdir()
-    result, lines = job('inference.sbatch', 0, 1, clips, tmp_path / 'out', '')
+    clips_in(tmp_path / 'out/a_frames', ['0000.png'])
+    (tmp_path / 'out/b_frames').mkdir()
+    result, lines = job('inference.sbatch', 0, 1, clips, tmp_path / 'out', '_frames')
     assert result.returncode == 0 and [line.split()[1] for line in lines] == [f'{clips}/b.mp4']
 
 
