@@ -20,8 +20,9 @@ TYPES = {'mattingbase': 'background_base', 'mattingrefine': 'background'}
 OUTPUTS = {'com': 'composition', 'pha': 'alpha', 'fgr': 'foreground', 'err': 'err', 'ref': 'ref'}
 
 
-def add_plate_model_flags(parser: argparse.ArgumentParser) -> None:
-    model = parser.add_argument_group('model')
+def add_plate_model_flags(parser: argparse.ArgumentParser, title: str = 'model', device: bool = True) -> None:
+    """One group; without `device` where the command has that flag already."""
+    model = parser.add_argument_group(title)
     model.add_argument('--model-type', choices=list(TYPES), help='only to check the checkpoint')
     model.add_argument('--model-backbone', choices=list(BACKBONES), help='only to check the checkpoint')
     model.add_argument('--model-checkpoint', '--model-path', dest='checkpoint', default='background_default',
@@ -31,7 +32,16 @@ def add_plate_model_flags(parser: argparse.ArgumentParser) -> None:
     model.add_argument('--model-refine-sample-pixels', type=int, default=80_000, metavar='N')
     model.add_argument('--model-refine-threshold', '--model-refine-thresholding', type=float, default=0.1, metavar='E')
     model.add_argument('--model-refine-kernel-size', type=int, choices=(1, 3), help='only to check the checkpoint')
-    model.add_argument('--device', default='auto', help='auto, cpu, cuda ... (default: %(default)s)')
+    if device:
+        model.add_argument('--device', default='auto', help='auto, cpu, cuda ... (default: %(default)s)')
+
+
+def changes_plate_model(args: argparse.Namespace) -> bool:
+    """Whether any of the flags but that of the checkpoint was given."""
+    parser = argparse.ArgumentParser()
+    add_plate_model_flags(parser)
+    defaults = vars(parser.parse_args([]))
+    return any(getattr(args, name) != value for name, value in defaults.items() if name.startswith('model_'))
 
 
 def load_plate_model(args: argparse.Namespace) -> nn.Module:

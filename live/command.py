@@ -6,9 +6,11 @@ from pathlib import Path
 
 from cli.command import run_command
 from cli.json_file import check_json, write_json
+from engine.base import Engine
 from engine.flags import add_network_flags, add_size_flags, matter_settings, open_from_flags, parse_resize
 from engine.matter import Matter
 from engine.plate import PlateCue
+from engine.plate_flags import add_plate_model_flags, changes_plate_model, open_plate_model
 from files import check_apart, is_image_path
 from video.background import FITS, LOOPS
 from video.formats import CODECS, DEFAULT_CRF
@@ -37,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
                '  python inference_webcam.py --camera rtsp://... --no-window --output out.mp4 --duration 60\n')
     camera = parser.add_argument_group('camera')
     camera.add_argument('--camera', default='0', metavar='WHAT', help=f'{EXPECTED} (default: %(default)s)')
-    camera.add_argument('--camera-size', '--size', dest='size', type=int, nargs=2, metavar=('W', 'H'),
+    camera.add_argument('--camera-size', '--size', '--resolution', dest='size', type=int, nargs=2, metavar=('W', 'H'),
                         help='ask the camera for this size')
     camera.add_argument('--fps', type=float, help='ask the camera for this rate')
     camera.add_argument('--fourcc', metavar='MJPG', help='ask the camera for this pixel format')
@@ -46,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--background-plate', nargs='?', const='background_plate.png', metavar='PICTURE',
                         help='a picture of the empty scene: everything that is not on it is foreground. Key b takes a '
                              'new one, after a countdown, into this file (default: %(const)s)')
+    add_plate_model_flags(parser, 'networks with a background plate, by the published flags', device=False)
     add_size_flags(parser, preset='portrait')        # a steady pace
     look = parser.add_argument_group('composition')
     look.add_argument('--background', action='append', default=[], metavar='WHAT',
@@ -55,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     look.add_argument('--background-loop', choices=LOOPS, default='loop', help='when a video background ends')
     output = parser.add_argument_group('output')
     output.add_argument('--no-window', action='store_true', help='show nothing: for servers')
-    output.add_argument('--no-overlay', action='store_true', help='begin without numbers in the window')
+    output.add_argument('--no-overlay', '--hide-fps', action='store_true', help='begin without numbers in the window')
     output.add_argument('--mirror', action='store_true', help='show the window like a mirror')
     output.add_argument('-o', '--output', metavar='FILE',
                         help='record; suffixes as in inference.py, transparent where the format can hold it and no '
@@ -85,6 +88,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     settings, input_resize = matter_settings(args), parse_resize(args.input_resize)
+    settings['downsample_ratio'] = settings['downsample_ratio'] or args.model_backbone_scale
     check_limits(args)
     backgrounds = BackgroundCycle(args.background, args.background_fit, args.background_loop)
     check_json('--report', args.report, args.overwrite, ('camera', 'frames'))
@@ -101,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
                                   args.loop))
     parts, recording = [capture], None
     try:
-        matter = Matter(open_from_flags(args), **settings)
+        matter = Matter(engine_of(args), **settings)
         plates = plates_for(args, matter, capture)
         info = resized(capture.camera.info, input_resize)
         size = info.width, info.height
@@ -134,6 +138,14 @@ def run(args: argparse.Namespace) -> int:
         print(f'error: {report.error}', file=sys.stderr)
         return 1
     return 0
+
+
+def engine_of(args: argparse.Namespace) -> Engine:
+    """The network of our flags, or of the published ones of networks with a background plate."""
+    if not changes_plate_model(args):
+        return open_from_flags(args)
+    args.checkpoint = 'background_default' if args.checkpoint == 'default' else args.checkpoint
+    return open_plate_model(args)
 
 
 def plates_for(args: argparse.Namespace, matter: Matter, capture: Capture) -> PlateTaker | None:

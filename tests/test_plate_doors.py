@@ -9,6 +9,7 @@ import torch
 
 from converter.plate_doors import images, video
 from export.plate_doors import door
+from live.command import main as webcam
 from model.background import MattingRefine
 from model.weights import save_network
 from tests.clips import write_clip
@@ -92,3 +93,16 @@ def test_every_command_has_help(script):
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run([sys.executable, str(root / script), '--help'], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and '--model-backbone' in done.stdout
+
+
+def test_the_webcam_takes_the_published_flags(checkpoint, folders, capsys):
+    clip = write_clip(folders / 'camera.mp4', 4, (64, 48))
+    cv2.imwrite(str(folders / 'room.png'), np.full((48, 64, 3), 90, np.uint8))
+    common = ['--camera', str(clip), '--no-window', '--hide-fps', '--background-plate', str(folders / 'room.png'),
+              '--model-checkpoint', checkpoint, '--device', 'cpu']
+    assert webcam([*common, '--model-type', 'mattingrefine', '--model-backbone', 'mobilenetv2',
+                   '--model-backbone-scale', '0.5', '--model-refine-mode', 'full', '-o',
+                   str(folders / 'out.mp4')]) == 0
+    assert 'inside the network 32x24' in capsys.readouterr().out and list(VideoReader(folders / 'out.mp4'))
+    assert webcam([*common, '--model-backbone', 'resnet50']) == 2
+    assert 'has backbone' in capsys.readouterr().err
