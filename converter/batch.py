@@ -26,9 +26,11 @@ def network_settings(args: argparse.Namespace) -> dict:
         raise ValueError(f'--seq-chunk must be at least 1 frame, got {args.seq_chunk}')
     if args.background_plate is not None:
         check_plate(args.background_plate)
+    elif args.steady:
+        raise ValueError('--steady needs --background-plate: other networks have a memory of their own')
     return matter_settings(args) | {'input_resize': parse_resize(args.input_resize), 'seq_chunk': args.seq_chunk,
                                     'num_workers': args.num_workers, 'background_plate': args.background_plate,
-                                    'plate_alignment': not args.no_plate_alignment}
+                                    'plate_alignment': not args.no_plate_alignment, 'steady': args.steady}
 
 
 def convert_one(source: Path, outputs: Iterable[Path], skip: bool,

@@ -43,6 +43,7 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
                   start_number: int = 0, inference_size: int | str = AUTO, reset_on_cut: bool = False,
                   engine: str = 'torch', overwrite: bool = True,
                   background_plate: str | Path | np.ndarray | None = None, plate_alignment: bool = True,
+                  steady: bool = False,
                   masks: str | Path | None = None, combine: bool = False, instance_engine: str | None = None,
                   instance_weights: str | Path | InstanceMatter | None = None,
                   **further_outputs: str | Path | None) -> ConversionReport:
@@ -82,7 +83,8 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
         overwrite: replace existing outputs; off raises FileExistsError.
         background_plate: for networks that take one: the empty scene as a picture, a video (its median), first:SECONDS
             of the clip itself (likewise), a folder of plates named like their clips, or pixels (H, W, 3).
-        plate_alignment: follow small motions of the camera.
+        plate_alignment: follow small motions of the camera. steady: with a plate, hold alpha where the picture stands
+            still.
         masks: rough masks of each person (`video.masks.files` reads five forms; for all frames, some, or the first
             alone): a matte for each. Output names with '{person}' are written once for each person, `output_labels`
             shows who is who. combine: names without it hold all of them together, and nobody else.
@@ -109,7 +111,8 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
     own = None if masks is None else masks_of(masks, reader)
     outputs = plan_outputs(named, *rules) if own is None else plan_people(named, own.people, combine, *rules)
     instances = choose_instances(instance_engine, instance_weights, masks, device, reset_on_cut)
-    plate = None if background_plate is None else PlateCue(read_plate(background_plate, reader.path), plate_alignment)
+    plate = None if background_plate is None else PlateCue(
+        read_plate(background_plate, reader.path), plate_alignment, steady=steady)
     matter = Matter(model, downsample_ratio, inference_size, device, dtype, reset_on_cut, engine, plate)
     if plate is None and 'bgr' in matter.interface.inputs:
         raise ValueError('this network needs a background plate, a picture of the empty scene: give background_plate '

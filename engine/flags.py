@@ -61,6 +61,8 @@ def add_network_flags(parser: argparse.ArgumentParser, *aliases: str, live: bool
                              'first:1.0 for the first second of the clip itself, or a folder of plates named like the '
                              'clips: everything else is foreground. Without --checkpoint: background_default')
         network.add_argument('--no-plate-alignment', action='store_true', help='the camera stands still: do not follow')
+        network.add_argument('--steady', action='store_true', help='with a plate: hold alpha where the picture stands '
+                                                                   'still')
         network.add_argument('--seq-chunk', type=int, default=1, metavar='N', help='frames per call of the network')
         network.add_argument('--num-workers', type=int, default=0, metavar='N', help='threads that read image folders')
 

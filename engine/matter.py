@@ -1,6 +1,7 @@
 """One object that owns an engine, its recurrent states and its ratio: for people who write their own loop."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -146,6 +147,9 @@ class Matter:
         first of these."""
         plates = [self.plate.at(frame, self._last_pha) for frame in frames]
         predictions = self.predict(frames, **cues, bgr=plates)
+        if self.plate.steady is not None:
+            for frame, prediction in zip(frames, predictions, strict=True):
+                prediction.change_alpha(partial(self.plate.steady, frame))
         self._last_pha = predictions[-1].small_alpha()
         self.plate.watch(self._last_pha)
         return predictions

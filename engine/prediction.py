@@ -4,7 +4,7 @@ Full-size float tensors of an HD frame do not fit a CPU's cache. Both kinds of p
 alpha for a strip of rows at a time, and the renderer finishes a strip before it touches the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -36,6 +36,10 @@ class DensePrediction:
         if name not in self._planes:
             self._planes[name] = _enlarge(self._outputs[name].float(), self._size, exact=name == 'ref')
         return self._planes[name]
+
+    def change_alpha(self, change: Callable[[Tensor], Tensor]) -> None:
+        """(1, H, W) at full size -> another."""
+        self._planes['pha'] = self._outputs['pha'] = change(self._plane('pha'))
 
     def small_alpha(self) -> np.ndarray:
         """(h, w) float32 alpha, at any size."""

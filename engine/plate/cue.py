@@ -5,6 +5,7 @@ import numpy as np
 
 from .alignment import Aligner
 from .light import apply_gains, gains
+from .steady import Steady
 
 ASPECT = 0.02               # plates whose shape differs by less are stretched, others cut
 CALM = 0.9                  # weight of the past in the gains: light changes slowly
@@ -20,10 +21,12 @@ class PlateCue:
         plate: (H, W, 3) uint8 or uint16, of any size.
         align: follow small motions of the camera.
         light: follow exposure and white balance.
+        steady: hold alpha where the picture stands still.
     """
 
-    def __init__(self, plate: np.ndarray, align: bool = True, light: bool = True):
+    def __init__(self, plate: np.ndarray, align: bool = True, light: bool = True, steady: bool = False):
         self.plate, self.align, self.light = plate, align, light
+        self.steady = Steady() if steady else None
         self._aligner: Aligner | None = None
         self._said: dict[str, str] = {}
         self.reset()
@@ -33,6 +36,8 @@ class PlateCue:
         self._gains, self._alphas, self._frames, self._unaligned = None, [], 0, 0
         if self._aligner is not None:
             self._aligner.reset()
+        if self.steady is not None:
+            self.steady.reset()
 
     @property
     def notes(self) -> list[str]:
