@@ -1,6 +1,10 @@
 """Both stages with a plate on the generated tree: published flags, going on, what was left over."""
 
+import os
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +19,7 @@ from training.ahead import Fixed
 from training.distributed import Ranks
 from training.log import read_scalars
 
+ROOT = Path(__file__).resolve().parents[1]
 SMALL = shlex.split('--model-backbone mobilenetv2 --resolution 64 --batch-size 2 --num-workers 0 --epoch-end 1 '
                     '--epoch-steps 1 --validation-frames 1 --device cpu --disable-progress-bar')
 
@@ -112,3 +117,18 @@ def test_bad_input_is_one_line(tree, arguments, message, capsys):
 def test_every_setting_of_a_stage_is_a_field():
     names = {item for stage in STAGES.values() for item in stage}
     assert names <= {item.name for item in __import__('dataclasses').fields(PlateConfig)}
+
+
+@pytest.mark.slow
+def test_both_stages_on_two_ranks(tree, tmp_path):
+    common = [*SMALL, '--data-root', str(tree), '--dataset-name', 'videomatte']
+    for script, more in (('train_base.py', ['--model-name', 'base']),
+                         ('train_refine.py', ['--model-name', 'refine', '--model-last-checkpoint',
+                                              'checkpoint/base/epoch-0.pth', '--model-refine-sample-pixels', '160'])):
+        done = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
+                               str(ROOT / script), *common, *more], capture_output=True, text=True, timeout=500,
+                              env=os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)})
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert 'ranks: 2 on cpu' in done.stdout
+    state, _ = read_state(tmp_path / 'checkpoint/refine/epoch-0.pth')
+    assert isinstance(load_plate_network(state, 'epoch-0.pth'), MattingRefine)
