@@ -1,9 +1,10 @@
-"""Bring a published test set into our layout <set>/<clip>/{com,pha,fgr}: links to its files, and a manifest.
+"""Bring a published test set into our layout <set>/<clip>/{com,pha,fgr,bgr}: links to its files, and a manifest.
 
 python -m evaluation.import_testset --layout youtubematte --source youtubematte_512x288 --out-dir testsets/youtubematte
 
 A layout is a pattern per kind of picture, with {clip} and {frame} and, where a release has several sets, {set}.
-Releases change: --com, --pha and --fgr replace a pattern, and where nothing fits the message shows what was found.
+Releases change: --com, --pha, --fgr and --bgr (the plate) replace a pattern; where nothing fits the message shows what
+was found.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from files import check_apart, is_image_path, whole_file
 
 from .synthesis import sha256
 
-KINDS = ('com', 'pha', 'fgr')
+KINDS = ('com', 'pha', 'fgr', 'bgr')
 Frames = dict[tuple[str, str, str], Path]                                         # set, clip, frame name -> file
 
 
@@ -38,6 +39,7 @@ class Layout:
     com: str
     pha: str
     fgr: str | None = None
+    bgr: str | None = None
     sparse: bool = False
 
 
@@ -49,7 +51,8 @@ LAYOUTS = {
     # alpha drawn by hand for a part of the frames, no foregrounds
     'crgnn_r': Layout('{clip}/image/{frame}', '{clip}/alpha/{frame}', sparse=True),
     # any set that this repository generated or that follows RVM
-    'rvm': Layout('{set}/{clip}/com/{frame}', '{set}/{clip}/pha/{frame}', '{set}/{clip}/fgr/{frame}'),
+    'rvm': Layout('{set}/{clip}/com/{frame}', '{set}/{clip}/pha/{frame}', '{set}/{clip}/fgr/{frame}',
+                  '{set}/{clip}/bgr/{frame}'),
 }
 
 

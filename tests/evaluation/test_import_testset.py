@@ -1,6 +1,7 @@
 """Published layouts become ours, and a release that looks otherwise is reported with what it holds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_sparse_set(release, tmp_path, copy):
 
 
 def test_sets_of_rvm_layout(trees, tmp_path):
-    assert LAYOUTS['youtubematte'] == LAYOUTS['rvm']
+    assert LAYOUTS['youtubematte'] == replace(LAYOUTS['rvm'], bgr=None)
     assert run(trees[1], tmp_path / 'out', 'youtubematte') == 0
     assert [str(clip) for clip in find_clips(tmp_path / 'out')] == ['plain/0000', 'shifted/0000']
     assert len(find_clips(tmp_path / 'out')[0].frames('fgr')) == 4
@@ -81,3 +82,12 @@ def test_the_source_is_not_replaced(trees, tmp_path, capsys, through):
     assert run(trees[1], out, 'rvm') == 2
     assert 'is the --source itself' in capsys.readouterr().err
     assert {path: path.read_bytes() for path in trees[1].rglob('*.*')} == before
+
+
+def test_plates_come_along(release, tmp_path):
+    (release / 'dance' / 'empty').mkdir()
+    for path in (release / 'dance/image').iterdir():
+        (release / 'dance/empty' / path.name).write_bytes(path.read_bytes())
+    assert run(release, tmp_path / 'out', 'crgnn_r', '--bgr', '{clip}/empty/{frame}') == 0
+    clip, = find_clips(tmp_path / 'out')
+    assert list(clip.frames('bgr')) == list(clip.frames('com'))
