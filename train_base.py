@@ -8,6 +8,8 @@ Paper: Real-Time High-Resolution Background Matting, arXiv 2012.07810, section 5
 torchrun for several GPUs; --resume auto goes on with a run that was stopped.
 """
 
+import cli  # noqa: F401  # isort: skip
+
 import random
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter

@@ -6,6 +6,8 @@
 Precisions take turns, so that a machine that gets busier or slower does it to all of them.
 """
 
+import cli  # noqa: F401  # isort: skip
+
 import sys
 import time
 from argparse import ArgumentParser

@@ -2,6 +2,8 @@
 
 from importlib import import_module
 
+import files.as_script  # noqa: F401
+
 _MODULES = {'MATTING_SETS': 'matting', 'MattingDataset': 'matting', 'matting_dataset': 'matting',
             'SeededDataset': 'draws', 'item_draws': 'draws', 'data_paths': 'paths', 'random_crop': 'crop',
             'segmentation_image_dataset': 'segmentation', 'segmentation_video_dataset': 'youtubevis'}

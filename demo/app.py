@@ -17,6 +17,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'         # read when gradio is imported
 os.environ['HF_HUB_DISABLE_TELEMETRY'] = '1'
 
+import cli  # noqa: E402, F401  # isort: skip
+
 from cli.command import run_command  # noqa: E402
 from demo.page_job import Engine, list_checkpoints  # noqa: E402
 from engine.device import choose_device, choose_precision  # noqa: E402

@@ -7,11 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / 'demo')]
 
+import cli  # noqa: E402, F401  # isort: skip
+
+import numpy as np  # noqa: E402
 from sample_clip import RATE, SECONDS, write_sample_clip  # noqa: E402
 
 from cli.command import command  # noqa: E402
