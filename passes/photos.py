@@ -24,6 +24,7 @@ from training.passes import Pass, Terms, Turn
 from training.validation import Forward, Strip
 
 EDGE_WEIGHT = 0.15       # of the edge term where the refiner is trained
+WHOLE_WARM_UP = 2        # last frames of a warm-up, which also fill the state at stride 2; those before are cheap
 WEIGHTS = LossWeights()
 
 
@@ -113,12 +114,16 @@ class ClipPass(Pass):
         to_and_fro = [*range(T), *range(T - 2, 0, -1)]
         order = [to_and_fro[k % len(to_and_fro)] for k in range(frames)][::-1]
         before = draws.randint(0, frames) if draws.random() < 0.4 else 0     # frames of another clip
+        own = order[before:]
+        whole = 0 if phase.coarse else len(own) if ratio < 1 else min(WHOLE_WARM_UP, len(own))
+        parts = ((src.roll(1, 0), order[:before], phase.coarse or ratio == 1), (src, own[:len(own) - whole], True),
+                 (src, own[len(own) - whole:], False))
         with untracked_statistics(self.run.network):
-            for clip, part in ((src.roll(1, 0), order[:before]), (src, order[before:])):
+            for clip, part, coarse in parts:
                 if part:
                     frames = channels_last(clip[:, part])
                     with self.run.autocast():
-                        rec = [None, *coarse_pass(self.run.network, frames, *rec[1:])[3:]] if phase.coarse else \
+                        rec = [None, *coarse_pass(self.run.network, frames, *rec[1:])[3:]] if coarse else \
                             self.run.network(frames, *rec, downsample_ratio=ratio)[2:]
         return rec
 
