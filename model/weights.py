@@ -26,17 +26,30 @@ OWN: dict[str, Path] = {'default': DEFAULT_WEIGHTS, 'background_default': BACKGR
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Weights that their authors publish and the user downloads."""
+    """Weights that their authors publish and the user downloads. They publish no digests."""
 
     url: str
     licence: str
+    variant: str
+
+    def check(self, path: Path) -> None:
+        """
+        Raises:
+            ValueError: the file holds no numbers of this network: a page, a cut-off or damaged file, another network.
+        """
+        form = recognise(read_state(path)[0])
+        if form is None or form.variant != self.variant:
+            found = 'no network we know' if form is None else f'a {form.variant} network'
+            raise ValueError(f'{path} is {found}, expected {self.variant}')
 
 
 PUBLISHED: dict[str, PublishedWeights] = {
     'rvm_mobilenetv3': PublishedWeights(
-        'https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_mobilenetv3.pth', 'GPL-3.0'),
+        'https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_mobilenetv3.pth', 'GPL-3.0',
+        'mobilenetv3'),
     'rvm_resnet50': PublishedWeights(
-        'https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_resnet50.pth', 'GPL-3.0'),
+        'https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_resnet50.pth', 'GPL-3.0',
+        'resnet50'),
 }
 
 WEIGHT_NAMES = [*OWN, *PUBLISHED]
@@ -55,7 +68,8 @@ def resolve_checkpoint(checkpoint: str | Path, progress: bool = True) -> Path:
     """
     if str(checkpoint) in PUBLISHED:
         published = PUBLISHED[str(checkpoint)]
-        return download_once(published.url, f'{checkpoint}.pth', f'{checkpoint} ({published.licence})', progress)
+        return download_once(published.url, f'{checkpoint}.pth', f'{checkpoint} ({published.licence})', progress,
+                             published.check)
     if str(checkpoint) in OWN:
         if not OWN[str(checkpoint)].is_file():
             raise FileNotFoundError(

@@ -110,7 +110,7 @@ def test_weights_that_do_not_exist(saved):
 def test_published_weights_by_name(monkeypatch, saved):
     asked = []
 
-    def download_once(url, file_name, title, progress):
+    def download_once(url, file_name, title, progress, check):
         asked.append((file_name, progress))
         return saved[0]
     monkeypatch.setattr(model_weights, 'download_once', download_once)

@@ -1,14 +1,17 @@
 """Checkpoints by name and path: what loads, what is refused, and what the message says."""
 
+import hashlib
 import os
 import pickle
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from model import MattingNetwork, weights
+from model.downloads import download_once
 from model.weights import load_network, read_state, resolve_checkpoint, save_network
 
 
@@ -149,6 +152,36 @@ def test_published_weights_are_downloaded_once_and_verified(monkeypatch, tmp_pat
     path.write_bytes(path.read_bytes() + b'x')
     with pytest.raises(ValueError, match='has changed since it was downloaded'):
         resolve_checkpoint('rvm_mobilenetv3')
+
+
+@pytest.mark.parametrize('content, message', [
+    (b'<!DOCTYPE html><p>log in</p>', 'is a web page, not weights'), (b'PK', 'holds Python objects'),
+    (None, 'is a mobilenetv3 network, expected resnet50')])
+def test_a_download_that_is_something_else_is_not_kept(monkeypatch, tmp_path, network, content, message):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+
+    def download(url, target, progress):
+        if content is None:
+            save_network(network, target)
+        else:
+            Path(target).write_bytes(content)
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    with pytest.raises(ValueError, match=f'{message}.*; the file was removed'):
+        resolve_checkpoint('rvm_resnet50')
+    assert list((tmp_path / 'checkpoints').iterdir()) == []
+    (tmp_path / 'checkpoints/rvm_resnet50.pth').write_bytes(b'put there by hand')
+    with pytest.raises(ValueError, match='rvm_resnet50.pth holds .*; delete it, or put the file of https'):
+        resolve_checkpoint('rvm_resnet50')
+    assert (tmp_path / 'checkpoints/rvm_resnet50.pth').is_file()
+
+
+def test_a_digest_in_the_name_is_verified(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, target, progress: Path(target).write_text('x'))
+    name = f'net-{hashlib.sha256(b"x").hexdigest()[:8]}.pth'
+    assert download_once(f'https://example.org/{name}', name, 'weights').name == name
+    with pytest.raises(ValueError, match='is not weights as published .*, its name says 12345678.; the file was remov'):
+        download_once('https://example.org/net-12345678.pth', 'net-12345678.pth', 'weights')
 
 
 def test_failed_download_says_what_to_do(monkeypatch, tmp_path):
