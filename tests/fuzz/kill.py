@@ -1,6 +1,6 @@
 """Kills writers at random moments: none may leave a half output under its name, or lose what had the name before.
 
-    python -m tests.fuzz.kill 200 --seed 0
+    python -m tests.fuzz.kill 280 --seed 0
 
 Each kill: a process writes over an earlier output, is ended by SIGKILL, SIGTERM, SIGINT or SIGHUP, and what has the
 name must be the earlier output or the new one, whole. After signals that can be answered nothing unfinished is left.

@@ -18,4 +18,4 @@ def test_a_few_damaged_texts(capsys):
 @pytest.mark.slow
 def test_kills(capsys):
     from tests.fuzz.kill import main as kill
-    assert kill(['200']) == 0, capsys.readouterr().out
+    assert kill(['280']) == 0, capsys.readouterr().out
