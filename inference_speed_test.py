@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     network = parser.add_argument_group('network')
     add_checkpoint_flags(network, default=None)
-    add_device_flags(network)        # --engine openvino times Matter.step, from an integer frame to full-size results
+    add_device_flags(network, 'torch')        # others time Matter.step, from an integer frame to full-size results
     network.add_argument('--all', action='store_true', help='every variant, each in a process of its own')
     network.add_argument('--disable-refiner', action='store_true', help='stop at the small size')
     network.add_argument('--refine-mode', choices=REFINE_MODES, help='of networks with a background plate')
@@ -101,8 +101,8 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError('--baseline compares conversions: add --end-to-end')
     if args.end_to_end:
         _refuse(args, '--end-to-end', 'sequence', 'disable_refiner', 'script')
-    if args.engine == 'openvino':
-        _refuse(args, '--engine openvino', 'disable_refiner', 'script')
+    if args.engine != 'torch':
+        _refuse(args, f'--engine {args.engine}', 'disable_refiner', 'script')
     if args.compare_engines:
         _refuse(args, '--compare-engines', 'all', 'disable_refiner', 'script', 'baseline')
         if args.engine != 'torch' or args.precision != 'auto' or args.device not in ('auto', 'cpu'):

@@ -8,6 +8,7 @@ from cli.command import EXPECTED_ERRORS, one_line, run_command
 from cli.json_file import check_json, write_json
 from engine.flags import add_network_flags, add_size_flags, open_from_flags
 from engine.matter import Matter
+from engine.opening import AUTO_ENGINE
 from engine.sizes import choose_inference_size
 from files import check_apart, everything_in, is_image_path
 from video.background import FITS, LOOPS, parse_background
@@ -106,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
     check_files(args, jobs)
     # a single bad input is known before weights are loaded
     only = open_reader(clips[0].path, args.frame_rate, args.num_workers) if len(clips) == 1 or args.preview else None
+    if args.engine == AUTO_ENGINE and all(is_image_path(clip.path) for clip in clips):
+        args.engine = 'torch'      # starts at once; each size of picture would be compiled for a single one
     engine = open_from_flags(args)
     instance = {'combine': args.combine, 'instance_engine': args.instance_engine, 'instance_weights': choose_instances(
         args.instance_engine, args.instance_weights, args.masks, engine.device, args.reset_on_cut)}

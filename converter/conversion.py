@@ -142,7 +142,8 @@ class Conversion:
         width, height = self.info.width, self.info.height
         inner_width, inner_height = self.matter.internal_size(width, height)
         return (f'{self.reader.path}: {width}x{height}, {float(self.info.frame_rate):.6g} fps; inside the network '
-                f'{inner_width}x{inner_height} (ratio {self.matter.ratio_for(width, height):.3g}); full size as '
+                f'{inner_width}x{inner_height} (ratio {self.matter.ratio_for(width, height):.3g}), '
+                f'{self.matter.engine.label}; full size as '
                 f'{f"pixels: {self.why_not_planes}" if self.why_not_planes else "planes"}')
 
     def _frames(self):

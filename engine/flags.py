@@ -8,7 +8,7 @@ from model.weights import WEIGHT_NAMES, load_network
 
 from .base import Engine
 from .device import PRECISIONS, SPELLINGS, choose_device, choose_precision
-from .opening import ENGINES, open_engine
+from .opening import AUTO_ENGINE, ENGINE_NAMES, open_engine
 from .runtimes import RUNTIMES, is_exported
 from .sizes import AUTO, CHOICES, MIN_INFERENCE_SIZE, PRESETS
 
@@ -32,11 +32,12 @@ def add_checkpoint_flags(group, *aliases: str, default: str | None = 'default') 
                                                          'replace a trained one')
 
 
-def add_device_flags(group) -> None:
-    """Where and how it is computed."""
+def add_device_flags(group, engine: str = AUTO_ENGINE) -> None:
+    """Where and how it is computed; `engine` is the default of that flag."""
     group.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, mps (default: %(default)s)')
     add_precision_flag(group)
-    group.add_argument('--engine', default='torch', choices=list(ENGINES), help='openvino: faster on CPUs')
+    group.add_argument('--engine', default=engine, choices=ENGINE_NAMES, help='openvino: for CPUs; auto: the fastest '
+                       'that is installed, measured once on a machine (default: %(default)s)')
 
 
 def add_precision_flag(group, default: str = 'auto') -> None:
@@ -116,8 +117,9 @@ def open_from_flags(args: argparse.Namespace) -> Engine:
     if getattr(args, 'background_plate', None) is not None and args.checkpoint == 'default':
         args.checkpoint = 'background_default'
     if is_exported(args.checkpoint):
-        for flag, unset in (('variant', None), ('refiner', None), ('precision', 'auto'), ('engine', 'torch')):
-            if getattr(args, flag) != unset:
+        for flag, unset in (('variant', (None,)), ('refiner', (None,)), ('precision', ('auto',)),
+                            ('engine', ('torch', AUTO_ENGINE))):
+            if getattr(args, flag) not in unset:
                 raise ValueError(f'--{flag} {getattr(args, flag)} cannot be combined with the exported file '
                                  f'{args.checkpoint}, which has its own: leave it out')
         engine = open_engine(args.checkpoint, args.device)

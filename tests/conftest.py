@@ -27,6 +27,7 @@ def own_cache(tmp_path_factory):
     """Nothing of an earlier run, and nothing left in the user's folder; also for commands that tests start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('MATTING_CACHE', str(tmp_path_factory.mktemp('cache')))
+        patch.setenv('MATTING_ENGINE', 'torch')          # what --engine auto takes, without measuring
         yield
 
 

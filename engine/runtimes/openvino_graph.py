@@ -161,12 +161,18 @@ class State:
         return self._clip
 
 
+def is_ours(network: nn.Module) -> bool:
+    """Whether every part of it is of a class that we know by its source or version."""
+    return all(type(module).__module__.split('.')[0] in OURS and not isinstance(module, torch.jit.ScriptModule)
+               for module in network.modules())
+
+
 def identify(network: nn.Module) -> str | None:
     """A name for everything that a network computes, its weights included; None where code of others is part of it."""
+    if not is_ours(network):
+        return None
     parts: list[str | bytes] = [_source_digest(), repr(network)]
     for name, module in network.named_modules():
-        if isinstance(module, torch.jit.ScriptModule) or type(module).__module__.split('.')[0] not in OURS:
-            return None
         plain = {key: value for key, value in vars(module).items() if not key.startswith('_')
                  and isinstance(value, bool | int | float | str | tuple)}
         parts += [name, repr(sorted(plain.items()))]

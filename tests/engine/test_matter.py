@@ -203,7 +203,7 @@ def test_bad_arguments(network):
         Matter(network, inference_size=5)
     with pytest.raises(ValueError, match='inference_size must be pixels or one of auto, portrait, full-body'):
         Matter(network, inference_size='large')
-    with pytest.raises(ValueError, match='engine must be torch or openvino'):
+    with pytest.raises(ValueError, match='engine must be auto or torch or openvino'):
         Matter(network, engine='tensorrt')
     with pytest.raises(ValueError, match='leaves no pixel of a 1x1 frame'):
         Matter(network, 0.5).step(np.zeros((1, 1, 3), np.uint8))
