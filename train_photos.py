@@ -44,12 +44,14 @@ from training.checkpoint import Checkpoints
 from training.clock import Budget
 from training.dilated import split_dilation
 from training.distributed import Ranks
+from training.frozen_norms import join_norms
 from training.loop import Run, Trainer, autocast
 from training.optimization import Optimization
 from training.passes import Pass
 from training.settings import ClockSettings, setting
 from training.validation import ValidationSet
 
+JOINED = ('efficientnet_lite0', 'mobilenetv3', 'resnet50')       # encoders that `join_norms` is tested with
 PRESETS: dict[str, tuple[Phase, ...]] = {
     # two cores: where people are, on stills; what memory is for; then edges; the refiner at the end
     'cpu': (Phase(0.48, ((256, 10),), 1, coarse=True, natural=6),
@@ -136,6 +138,8 @@ def build_network(config: PhotoConfig, device: torch.device, fresh: bool) -> Mat
     network = add_coarse_head(network).to(device, memory_format=torch.channels_last)
     if device.type == 'cpu':
         split_dilation(network)
+        if config.frozen_statistics and config.model_variant in JOINED:
+            join_norms(network.backbone)
     return network
 
 
