@@ -171,7 +171,7 @@ def sample(pictures: Tensor, grid: Tensor, padding: str) -> Tensor:
     The frames lie below each other in one tall grid, so that the picture is not repeated T times.
     """
     b, T, S = grid.shape[:3]
-    flat = F.grid_sample(pictures.float() / 255, grid.reshape(b, T * S, S, 2), padding_mode=padding,
+    flat = F.grid_sample(pictures.float().div_(255), grid.reshape(b, T * S, S, 2), padding_mode=padding,
                          align_corners=False)  # (b, C, T * S, S)
     return flat.unflatten(2, (T, S)).transpose(1, 2).contiguous()
 

@@ -23,13 +23,13 @@ class PeopleLayer(Composing):
             picked = draw.weighted(B, self.photos.weights)
             zoom, centre = self._window(draw, picked, framing, k)
             moving = self._turn(draw, ~self.photos.cut[picked]) @ self._motion(draw, B, config.person_motion) @ camera
-            fields, swing = self._bend(draw, B)
+            bend = self._bend(draw, B)
             gaps = self._gaps(draw, picked)
             there = torch.nonzero(count > k).squeeze(1)
             if not len(there):
                 continue
             grid = frame_grid(moving[there], config.size, self.device)  # (b, T, S, S, 2)
-            grid += draw.move(swing[there])[..., None, None, None] * fields[draw.move(there)][:, None]
+            self._add_bend(draw, grid, bend, there)
             pixels = zoom[there, 1] * self.photos.levels[0].size(-2) / config.size  # of the canvas per frame pixel
             grid = grid * draw.move(zoom[there])[:, None, None, None] + draw.move(centre[there])[:, None, None, None]
             person = self._sample(self.photos, picked[there], grid, pixels)
@@ -99,14 +99,25 @@ class PeopleLayer(Composing):
         return torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], -1).view(B, 1, 3, 3)
 
     def _bend(self, draw: Draw, B: int) -> tuple[Tensor, Tensor]:
-        """Smooth displacement fields (B, S, S, 2) on the device and their swing (B, T), up to 5 % of the frame."""
+        """Coarse displacements (B, 2, 4, 4) on the device, for `_add_bend`, and their swing (B, T), up to 5 % of the
+        frame; 0 where nothing bends."""
         config = self.config
         coarse = draw.noise((B, 2, 4, 4))
-        fields = F.interpolate(coarse, (config.size,) * 2, mode='bicubic', align_corners=True).permute(0, 2, 3, 1)
         time = torch.linspace(0, 1, config.seq_length) if config.seq_length > 1 else torch.zeros(1)
         phase = 2 * math.pi * (draw.uniform((B, 1)) + draw.uniform((B, 1), 0.3, 1.5) * time)
         swing = draw.uniform((B, 1), 0, 0.05) * (draw.uniform((B, 1)) < config.bend)
-        return fields, phase.sin() * swing
+        return coarse, phase.sin() * swing
+
+    def _add_bend(self, draw: Draw, grid: Tensor, bend: tuple[Tensor, Tensor], there: Tensor) -> None:
+        """Displace the grids (b, T, S, S, 2) of the clips `there`, in place; the smooth fields of those alone that
+        bend are made large."""
+        coarse, swing = bend
+        bent = torch.nonzero((swing[there] != 0).any(1)).squeeze(1)
+        if not len(bent):
+            return
+        fields = F.interpolate(coarse[draw.move(there[bent])], (self.config.size,) * 2, mode='bicubic',
+                               align_corners=True).permute(0, 2, 3, 1)                  # (n, S, S, 2)
+        grid[draw.move(bent)] += draw.move(swing[there[bent]])[..., None, None, None] * fields[:, None]
 
     def _gaps(self, draw: Draw, picked: Tensor) -> Tensor:
         """Up to two wedges per person for `cut_gap`, (2, B, 6): beside the middle, from the shoulders to the hips.

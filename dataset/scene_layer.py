@@ -75,11 +75,11 @@ class SceneLayer(Composing):
         moving = self._place(draw, angle, torch.ones(B)) @ self._motion(draw, B, self.config.person_motion) @ camera
         zoom = torch.stack([side * draw.sign(B) / W, side / H], 1)
         centre = torch.stack([(left + right) / W - 1, (top + bottom) / H - 1], 1)
-        fields, swing = self._bend(draw, B)
+        bend = self._bend(draw, B)
         if not len(there):
             return torch.empty(0, self.config.seq_length, 4, self.config.size, self.config.size, device=self.device)
         grid = frame_grid(moving[there], self.config.size, self.device)
-        grid += draw.move(swing[there])[..., None, None, None] * fields[draw.move(there)][:, None]
+        self._add_bend(draw, grid, bend, there)
         grid = grid * draw.move(zoom[there])[:, None, None, None] + draw.move(centre[there])[:, None, None, None]
         thing = self._sample(self.objects, picked[there], grid, side[there] / self.config.size)
         return torch.cat([self._jitter(draw, thing[:, :, :3]), thing[:, :, 3:]], 2)
@@ -114,13 +114,13 @@ class SceneLayer(Composing):
         B = len(bgr)
         angle, scale = draw.uniform(B, -math.pi, math.pi), draw.uniform(B, 0.7, 2.2)
         moving = self._place(draw, angle, scale) @ self._motion(draw, B, self.config.person_motion) @ camera
-        fields, swing = self._bend(draw, B)
+        bend = self._bend(draw, B)
         outlines = self.photos.levels[1][draw.move(draw.integers(B, len(self.photos)))[draw.move(there)], 3:]
         surfaces = self._pictures(draw, len(there))
         if not len(there):
             return
         at = draw.move(there)
         grid = frame_grid(moving[there], self.config.size, self.device)
-        grid += draw.move(swing[there])[..., None, None, None] * fields[at][:, None]
+        self._add_bend(draw, grid, bend, there)
         surface = self._jitter(draw, sample(surfaces, grid, 'reflection'))
         bgr[at] = bgr[at].lerp(surface, sample(outlines, grid, 'zeros'))

@@ -12,7 +12,7 @@ BUILT_IN = ('green', 'blur', 'white', 'black')
 LONGEST_STEP = Fraction(1)       # [s] the clock of a background stands still while another one, or alpha, is shown
 
 
-class BackgroundCycle:
+class BackgroundCycle(Background):
     """One background at a time; `at` is that of `video.background`.
 
     Args:

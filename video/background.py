@@ -21,7 +21,14 @@ BLUR_SIDE = 360     # [px] the scene is blurred at this height: a wide blur hold
 
 
 class Background:
-    """Behind the people. Subclasses write `at`."""
+    """Behind the people. Subclasses write `at`.
+
+    Attributes:
+        needs_alpha: `at` looks at alpha, which a GPU then has to send for every frame; False: it may get None.
+        stands_still: as long as `at` answers the same array, nothing in it has changed: a GPU keeps it.
+    """
+
+    needs_alpha, stands_still = True, False
 
     def at(self, time: Fraction, size: tuple[int, int], src: np.ndarray, pha: np.ndarray | None) -> np.ndarray:
         """Colour behind a frame at `time` [s], (H, W, 3) or (1, 1, 3) float32 in [0, 1].
@@ -39,6 +46,8 @@ class Background:
 class ColorBackground(Background):
     """One colour, RGB 0-255."""
 
+    needs_alpha = False
+
     def __init__(self, color: tuple[int, int, int] = RVM_GREEN):
         self.color = color
 
@@ -49,6 +58,8 @@ class ColorBackground(Background):
 
 class ImageBackground(Background):
     """One image, fitted once per frame size."""
+
+    needs_alpha, stands_still = False, True
 
     def __init__(self, path: Path, fit: str = 'cover'):
         self._image, self._fit, self._fitted = read_image(path), fit, None
@@ -68,6 +79,8 @@ class MovingBackground(Background):
         fit: 'cover', 'contain' or 'stretch'.
         loop: when it ends before the source: 'loop' from its beginning, 'hold' the last frame, or 'error'.
     """
+
+    needs_alpha, stands_still = False, True            # until its next frame, which is another array
 
     def __init__(self, path: Path, fit: str = 'cover', loop: str = 'loop'):
         self.path, self._fit, self._loop = path, fit, loop

@@ -43,6 +43,8 @@ class Renderer:
         self.background, self.premultiply = background or ColorBackground(), premultiply
         needs = {name for kind, _ in self.wanted for name in KINDS[kind].needs}
         self._names = [tuple(needs)] if needs - {'fgr', 'pha'} else []      # of what not every network answers
+        self._scene: np.ndarray | None = None           # what `_bgr` is of
+        self._bgr: Tensor | None = None
         self._composes = any(KINDS[kind].composes for kind, _ in self.wanted)
 
     def __call__(self, prediction: Prediction, pixels: np.ndarray,
@@ -59,8 +61,8 @@ class Renderer:
         H, W = pixels.shape[:2]
         bgr = None
         if self._composes:
-            scene = self.background.at(time, (W, H), pixels, prediction.small_alpha())
-            bgr = torch.from_numpy(np.ascontiguousarray(scene.transpose(2, 0, 1))).to(prediction.device)
+            alpha = prediction.small_alpha() if self.background.needs_alpha else None
+            bgr = self._on_device(self.background.at(time, (W, H), pixels, alpha), prediction.device)
         out = {(kind, depth): np.empty((H, W, KINDS[kind].channels), np.uint8 if depth == 8 else np.uint16)
                for kind, depth in self.wanted}
         step = H if prediction.device.type != 'cpu' else max(1, STRIP_ELEMENTS // W)
@@ -72,6 +74,14 @@ class Renderer:
                 planes = KINDS[kind].planes(answers, behind, self.premultiply)
                 interleave(quantise(planes, depth), array[start:stop])
         return out
+
+    def _on_device(self, scene: np.ndarray, device: torch.device) -> Tensor:
+        """(H, W, 3) -> (3, H, W), sent again only when it may have changed."""
+        if self._bgr is None or scene is not self._scene or self._bgr.device != device or \
+                not self.background.stands_still:
+            self._bgr = torch.from_numpy(np.ascontiguousarray(scene.transpose(2, 0, 1))).to(device)
+            self._scene = scene
+        return self._bgr
 
 
 def quantise(planes: Tensor, depth: int) -> np.ndarray:

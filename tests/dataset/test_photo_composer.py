@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import functional as TF
 
 from dataset import colour
-from dataset.composing import ComposerConfig, cut_gap, frame_grid, gaussian_blur, lay_before, sample
+from dataset.composing import ComposerConfig, Draw, cut_gap, frame_grid, gaussian_blur, lay_before, sample
 from dataset.photo_bank import Backgrounds, PhotoBank, load_backgrounds, read_weights
 from dataset.photo_composer import PhotoComposer
 from dataset.synthetic import figure
@@ -170,6 +171,19 @@ def test_motion_moves(bank, backgrounds):
     assert not torch.equal(pha[:, 0], pha[:, 3]) and not torch.equal(bgr[:, 0], bgr[:, 3])
     _, pha, bgr = PhotoComposer(bank, backgrounds, replace(QUIET, bend=1)).batch(0, 6)
     assert not torch.equal(pha[:, 0], pha[:, 3]) and torch.equal(bgr[:, 0], bgr[:, 3])
+
+
+def test_bending_those_that_bend_equals_bending_all(bank):
+    """The fields of nobody else are made large; with every field it would be the same to the bit."""
+    composer, there = PhotoComposer(bank, None, replace(QUIET, bend=0.5)), torch.tensor([0, 2, 3, 5])
+    draw = Draw(torch.Generator().manual_seed(3), torch.Generator().manual_seed(4), torch.device('cpu'))
+    coarse, swing = bend = composer._bend(draw, 6)
+    S, T = composer.config.size, swing.size(1)
+    fields = F.interpolate(coarse, (S, S), mode='bicubic', align_corners=True).permute(0, 2, 3, 1)
+    grid = torch.rand(4, T, S, S, 2)
+    true = grid + swing[there][..., None, None, None] * fields[there][:, None]
+    composer._add_bend(draw, grid, bend, there)
+    assert torch.equal(grid, true) and 0 < (swing[there] != 0).any(1).sum() < 4
 
 
 def test_people_are_laid_one_behind_the_other(backgrounds):

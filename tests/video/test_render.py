@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from engine.prediction import DensePrediction, LinearPrediction, row_mix
 from model.guided_filter import apply_coefficients
-from video.background import ColorBackground
+from video.background import Background, ColorBackground, ImageBackground
 from video.render import KINDS, Renderer
 
 RNG = np.random.default_rng(0)
@@ -85,3 +85,27 @@ def test_composition_over_a_colour():
     prediction, pixels = dense(1.0, [0.0, 0.5, 1.0])
     composition = Renderer([('composition', 8)], ColorBackground((10, 20, 30)))(prediction, pixels)['composition', 8]
     assert composition[0].tolist() == [[10, 20, 30], [133, 138, 143], [255, 255, 255]]
+
+
+def test_a_still_background_is_sent_once_and_asks_for_no_alpha(tmp_path, monkeypatch):
+    cv2.imwrite(str(tmp_path / 'b.png'), np.full((4, 4, 3), 90, np.uint8))
+    prediction, pixels = dense(1.0, [0.0, 0.5, 1.0])
+    monkeypatch.setattr(prediction, 'small_alpha', lambda: pytest.fail('alpha was sent'))
+    renderer = Renderer([('composition', 8)], ImageBackground(tmp_path / 'b.png'))
+    renderer(prediction, pixels)
+    sent = renderer._bgr
+    assert renderer(prediction, pixels)['composition', 8][0, 0].tolist() == [90, 90, 90] and renderer._bgr is sent
+
+
+def test_a_background_that_reuses_its_array_is_drawn_anew():
+    class Fading(Background):
+        def __init__(self):
+            self.scene = np.zeros((1, 1, 3), np.float32)
+
+        def at(self, time, size, src, pha):
+            assert pha is not None
+            self.scene += 0.2
+            return self.scene
+    prediction, pixels = dense(1.0, [0.0, 0.5, 1.0])
+    renderer = Renderer([('composition', 8)], Fading())
+    assert [renderer(prediction, pixels)['composition', 8][0, 0, 0] for _ in range(2)] == [51, 102]
