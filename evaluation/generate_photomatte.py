@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--background-every', type=int, default=1, help='the same for backgrounds: held-out are 5')
     parser.add_argument('--framing', choices=('mixed', *FRAMINGS), default='mixed')
     parser.add_argument('--resize', type=int, nargs=2, default=(512, 288), metavar=('W', 'H'))
+    parser.add_argument('--still-camera', action='store_true', help='people alone move: for networks with a plate')
     add_common_flags(parser, num_samples=30, seed=10, num_frames=8)
     args = parser.parse_args(argv)
     if (args.rgba_dir is None) == (args.pha_dir is None) or (args.pha_dir is None) != (args.fgr_dir is None):
@@ -115,6 +116,8 @@ def _clip(number: int, rng: Random, writer: ClipWriter, args: argparse.Namespace
     cover = max(W / bgr.shape[1], H / bgr.shape[0]) * 1.25                 # room for the motion of the camera
     behind = shift((W - cover * bgr.shape[1]) / 2, (H - cover * bgr.shape[0]) / 2) @ zoom(cover, cover)
     body, camera = _motion(rng, 4, .05, .06), _motion(rng, 2, .03, .04)
+    if args.still_camera:
+        camera = still
     for t in range(T):
         progress = t / max(T - 1, 1)
         seen = camera(progress).matrix(W, H)
@@ -123,6 +126,11 @@ def _clip(number: int, rng: Random, writer: ClipWriter, args: argparse.Namespace
         frame_fgr = warp(fgr, subject, W, H, cv2.BORDER_REPLICATE) * (frame_pha > 0)[..., None]
         writer.write(t, frame_fgr, frame_pha, warp(bgr, seen @ behind, W, H, cv2.BORDER_REFLECT_101))
     return {'subject': name, 'background': background, 'framing': framing}
+
+
+def still(progress: float) -> Affine:
+    """No motion."""
+    return Affine()
 
 
 def _motion(rng: Random, angle: float, move: float, scale: float):
