@@ -257,7 +257,8 @@ time.sleep(60)
 def test_signals_remove_what_is_not_finished(tmp_path, number):
     (tmp_path / 'a.partial.mp4').write_text('of the user')
     process = subprocess.Popen([sys.executable, '-c', PROGRAM], cwd=tmp_path, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, env=os.environ | {'PYTHONPATH': str(ROOT)}, text=True)
+                               stderr=subprocess.DEVNULL, env=os.environ | {'PYTHONPATH': str(ROOT)}, text=True,
+                               preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))     # nohup ignores SIGHUP
     assert process.stdout.readline() == '3\n'
     process.send_signal(number)
     assert process.wait(30) == -number
