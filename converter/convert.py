@@ -114,6 +114,9 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
     plate = None if background_plate is None else PlateCue(
         read_plate(background_plate, reader.path), plate_alignment, steady=steady)
     matter = Matter(model, downsample_ratio, inference_size, device, dtype, reset_on_cut, engine, plate)
+    if 'msk' in matter.interface.inputs:
+        raise ValueError('a network for people with masks: give it as instance_weights (--instance-weights), with '
+                         'masks (--masks), and leave the checkpoint out')
     if plate is None and 'bgr' in matter.interface.inputs:
         raise ValueError('this network needs a background plate, a picture of the empty scene: give background_plate '
                          '(--background-plate room.jpg, or first:1.0), or leave the checkpoint out')

@@ -111,6 +111,13 @@ def tiny(path):
     return path
 
 
+def test_an_instance_network_as_checkpoint_says_where_it_belongs(clip, tmp_path, capsys):
+    weights = tiny(tmp_path / 'net.safetensors')
+    assert main([str(clip), '-o', str(tmp_path / 'out.mkv'), '--checkpoint', str(weights), '--device', 'cpu']) == 2
+    error = capsys.readouterr().err
+    assert 'instance_weights (--instance-weights)' in error and error.count('\n') == 1
+
+
 @pytest.mark.parametrize('chunk', [1, 4])
 def test_the_instance_network_in_its_place(clip, tmp_path, chunk):
     masks = write_masks(tmp_path / 'masks')
