@@ -4,28 +4,19 @@ import subprocess
 import sys
 from random import Random
 
-import cv2
 import pytest
 import torch
 
-from dataset.synthetic import figure, scenery
 from model.instance.checkpoint import load_instance_network
 from passes.instance import changes, place_in_slots
+from tests.photos import write_photos
 from train_instance import InstanceConfig, build, main, parse
 from training.log import read_scalars
 
 
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp('people')
-    for name in ('people/fgr', 'people/pha', 'backgrounds'):
-        (root / name).mkdir(parents=True)
-    for number in range(3):
-        fgr, pha = figure(number, 0, 60, 90)
-        cv2.imwrite(str(root / f'people/fgr/{number}.png'), fgr)
-        cv2.imwrite(str(root / f'people/pha/{number}.png'), pha)
-        cv2.imwrite(str(root / f'backgrounds/{number}.png'), scenery(number, 0, 80, 60))
-    return root
+    return write_photos(tmp_path_factory.mktemp('people'))
 
 
 @pytest.fixture

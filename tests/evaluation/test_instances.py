@@ -2,27 +2,18 @@
 
 import json
 
-import cv2
 import pytest
 import torch
 
 from dataset.people_composer import PeopleConfig
-from dataset.synthetic import figure, scenery
 from evaluation import instances
 from evaluation.instances import main, measure, perfect_split, rough, table
+from tests.photos import write_photos
 
 
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp('people')
-    for name in ('people/fgr', 'people/pha', 'backgrounds'):
-        (root / name).mkdir(parents=True)
-    for number in range(3):
-        fgr, pha = figure(number, 0, 60, 90)
-        cv2.imwrite(str(root / f'people/fgr/{number}.png'), fgr)
-        cv2.imwrite(str(root / f'people/pha/{number}.png'), pha)
-        cv2.imwrite(str(root / f'backgrounds/{number}.png'), scenery(number, 0, 80, 60))
-    return root
+    return write_photos(tmp_path_factory.mktemp('people'))
 
 
 def composer(folders):
