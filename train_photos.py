@@ -59,9 +59,9 @@ PRESETS: dict[str, tuple[Phase, ...]] = {
             Phase(0.28, ((256, 3), (320, 2)), 2, natural=3, warm_up=3),
             Phase(0.12, ((512, 2),), 1, ratios=(0.25, 0.75), natural=2, warm_up=4)),
     # two cores, from weights: more natural photos, which cost no composing; longer memory; the whole network
-    'cpu_more': (Phase(0.35, ((256, 8), (320, 5)), 1, coarse=True, natural=10, natural_size=288),
-                 Phase(0.17, ((256, 4),), 3, coarse=True, natural=8, warm_up=24),
-                 Phase(0.48, ((256, 3), (320, 2), (384, 1)), 2, natural=4, natural_size=320, warm_up=20)),
+    'cpu_more': (Phase(0.4, ((256, 8), (320, 5)), 1, coarse=True, natural=10, natural_size=288),
+                 Phase(0.35, ((256, 4),), 3, coarse=True, natural=8, warm_up=24),
+                 Phase(0.25, ((256, 3), (320, 2), (384, 1)), 2, natural=4, natural_size=320, warm_up=20)),
     # two cores, after it: a run of its own, whose rates begin anew, for edges and the refiner
     'cpu_edges': (Phase(0.25, ((256, 4),), 3, coarse=True, natural=6, warm_up=24),
                   Phase(0.3, ((256, 3), (384, 1)), 2, natural=3, warm_up=20),

@@ -68,6 +68,43 @@ class PhotoRun:
         return self.phases[self.clock.part]
 
 
+@torch.no_grad()
+def warmed_up(run: PhotoRun, phase: Phase, src: Tensor, ratio: float, longest: int,
+              draws: random.Random) -> Sequence[Tensor | None]:
+    """States (r1, r2, r3, r4) after up to `longest` frames of the same clips, to and fro, at times of others before
+    them: what a network remembers after a minute, or from before a cut, without the gradient's price."""
+    rec = run.network.interface.first_states()
+    frames = draws.randint(1, longest) if longest and draws.random() < 0.7 else 0
+    if not frames:
+        return rec
+    T = src.size(1)
+    to_and_fro = [*range(T), *range(T - 2, 0, -1)]
+    order = [to_and_fro[k % len(to_and_fro)] for k in range(frames)][::-1]
+    before = draws.randint(0, frames) if draws.random() < 0.4 else 0     # frames of another clip
+    own = order[before:]
+    whole = 0 if phase.coarse else len(own) if ratio < 1 else min(WHOLE_WARM_UP, len(own))
+    parts = ((src.roll(1, 0), order[:before], phase.coarse or ratio == 1), (src, own[:len(own) - whole], True),
+             (src, own[len(own) - whole:], False))
+    with untracked_statistics(run.network):
+        for clip, part, coarse in parts:
+            if part:
+                shown = channels_last(clip[:, part])
+                with run.autocast():
+                    rec = [None, *coarse_pass(run.network, shown, *rec[1:])[3:]] if coarse else \
+                        run.network(shown, *rec, downsample_ratio=ratio)[2:]
+    return rec
+
+
+def shaken(src: Tensor, draws: random.Random) -> Tensor:
+    """Photos (B, 1, C, H, W) as clips (B, 4, C, H, W) of a hand-held camera: the photo, then three shifted by up to 3 %
+    of its side, edges repeated."""
+    H, W = src.shape[-2:]
+    reach = max(1, round(0.03 * min(H, W)))
+    padded = F.pad(src[:, 0], (reach,) * 4, mode='replicate')
+    shifts = [(reach, reach)] + [(draws.randint(0, 2 * reach), draws.randint(0, 2 * reach)) for _ in range(3)]
+    return torch.stack([padded[..., y:y + H, x:x + W] for y, x in shifts], 1)
+
+
 class ClipPass(Pass):
     """Composed clips (src, fgr, pha), each (B, T, C, H, W)."""
 
@@ -81,7 +118,7 @@ class ClipPass(Pass):
         src, phase = channels_last(src), self.run.phase
         draws = item_draws(self.run.seed, 1, turn.step)
         ratio = draws.uniform(*phase.ratios)
-        rec = self.warmed_up(phase, src, ratio, draws)
+        rec = warmed_up(self.run, phase, src, ratio, phase.warm_up, draws)
         if phase.coarse:
             return self.coarse_losses(src, fgr, pha, rec)
         with self.run.autocast():
@@ -101,31 +138,6 @@ class ClipPass(Pass):
         terms['segmentation'] = segmentation_loss(logits.float(), pha)
         terms['total'] = terms['total'] + terms['segmentation']
         return terms
-
-    @torch.no_grad()
-    def warmed_up(self, phase: Phase, src: Tensor, ratio: float, draws: random.Random) -> Sequence[Tensor | None]:
-        """States (r1, r2, r3, r4) after some frames of the same clips, to and fro, at times of others before them:
-        what a network remembers after a minute, or from before a cut, without the gradient's price."""
-        rec = self.run.network.interface.first_states()
-        frames = draws.randint(1, phase.warm_up) if phase.warm_up and draws.random() < 0.7 else 0
-        if not frames:
-            return rec
-        T = src.size(1)
-        to_and_fro = [*range(T), *range(T - 2, 0, -1)]
-        order = [to_and_fro[k % len(to_and_fro)] for k in range(frames)][::-1]
-        before = draws.randint(0, frames) if draws.random() < 0.4 else 0     # frames of another clip
-        own = order[before:]
-        whole = 0 if phase.coarse else len(own) if ratio < 1 else min(WHOLE_WARM_UP, len(own))
-        parts = ((src.roll(1, 0), order[:before], phase.coarse or ratio == 1), (src, own[:len(own) - whole], True),
-                 (src, own[len(own) - whole:], False))
-        with untracked_statistics(self.run.network):
-            for clip, part, coarse in parts:
-                if part:
-                    frames = channels_last(clip[:, part])
-                    with self.run.autocast():
-                        rec = [None, *coarse_pass(self.run.network, frames, *rec[1:])[3:]] if coarse else \
-                            self.run.network(frames, *rec, downsample_ratio=ratio)[2:]
-        return rec
 
     def counted(self, batch: tuple[Tensor, ...]) -> tuple[int, int]:
         """Clips and frames."""
@@ -148,15 +160,16 @@ class NaturalPass(Pass):
         return self.run.phase.natural > 0
 
     def losses(self, batch: tuple[Tensor, Tensor, Tensor], turn: Turn) -> Terms:
-        """Cross-entropy of the logits, L1 of alpha."""
+        """Cross-entropy of the logits, L1 of alpha; in phases with memory after frames of the photo, shaken."""
         src, seg, known = batch
-        src, network = channels_last(src), self.run.network
+        src, network, phase = channels_last(src), self.run.network, self.run.phase
+        rec = warmed_up(self.run, phase, shaken(src, turn.draws), 1., phase.warm_up // 2, turn.draws)
         with self.run.autocast():
-            if self.run.phase.coarse:
+            if phase.coarse:
                 seg, known = pooled_mask(seg, known)
-                _, pred_pha, logits, *_ = coarse_pass(network, src)
+                _, pred_pha, logits, *_ = coarse_pass(network, src, *rec[1:])
             else:
-                hid = network.hidden(src, *network.interface.first_states())[0]
+                hid = network.hidden(src, *rec)[0]
                 pred_pha = network.project_mat(hid)[..., 3:, :, :]
                 logits = network.project_seg(hid)
         terms = {'segmentation': masked_mean(

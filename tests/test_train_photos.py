@@ -16,10 +16,12 @@ import train_photos
 from dataset.photo_composer import PhotoComposer
 from dataset.synthetic import figure, scenery
 from model.weights import load_network
+from passes.photos import shaken, warmed_up
 from tests.dataset.test_natural_photos import natural_folder
 from train_photos import PRESETS, PhotoConfig, build, main
 from training.log import read_scalars
 from training.loop import Trainer
+from training.passes import Turn
 from training.validation import validate
 
 
@@ -181,19 +183,40 @@ def test_pretrained_statistics_stay_and_those_of_the_decoder_do_not(config):
 
 def test_warming_up_fills_the_memory_and_leaves_the_statistics(config):
     trainer, phase = build(config), replace(PRESETS['smoke'][1], warm_up=5)
-    warmed_up = trainer.passes['clips'].warmed_up
+    run = trainer.passes['clips'].run
     before = {name: value.clone() for name, value in trainer.network.state_dict().items() if 'running' in name}
     src = torch.rand(2, 2, 3, 64, 64)
     for seed in range(8):
-        rec = warmed_up(phase, src, 1., random.Random(seed))
+        rec = warmed_up(run, phase, src, 1., 5, random.Random(seed))
         if rec[0] is not None:
             break
     assert [list(state.shape[-2:]) for state in rec] == [[32, 32], [16, 16], [8, 8], [4, 4]]
     assert not any(state.requires_grad for state in rec)
     assert all(torch.equal(value, trainer.network.state_dict()[name]) for name, value in before.items())
-    rec = warmed_up(replace(phase, coarse=True), src, 1., random.Random(seed))
+    rec = warmed_up(run, replace(phase, coarse=True), src, 1., 5, random.Random(seed))
     assert rec[0] is None and [list(state.shape[-2:]) for state in rec[1:]] == [[16, 16], [8, 8], [4, 4]]
-    assert warmed_up(replace(phase, warm_up=0), src, 1., random.Random(seed)) == [None] * 4
+    assert warmed_up(run, phase, src, 1., 0, random.Random(seed)) == [None] * 4
+
+
+def test_a_photo_is_shaken_around_where_it_is():
+    src = torch.rand(2, 1, 3, 40, 64)
+    clip = shaken(src, random.Random(0))
+    assert clip.shape == (2, 4, 3, 40, 64) and torch.equal(clip[:, :1], src)
+    for k in range(1, 4):
+        assert any(torch.equal(clip[:, k, :, 4:-4, 4:-4], src[:, 0].roll((y, x), (-2, -1))[..., 4:-4, 4:-4])
+                   for y in range(-1, 2) for x in range(-1, 2))              # 3 % of 40 pixels: one
+
+
+def test_natural_photos_are_judged_after_frames_of_theirs(config, monkeypatch):
+    trainer = build(config)
+    step(trainer, 1)                                       # the phase with memory
+    natural = trainer.passes['natural']
+    [batch] = natural.stream.take(1, 5)
+    trainer.network.eval()
+    with torch.no_grad():
+        losses = {natural.losses(batch, Turn(5, torch.device('cpu'), random.Random(seed), trainer.network,
+                                             lambda **_: None))['total'].item() for seed in range(8)}
+    assert len(losses) > 1                                 # the same photos, with and without a memory
 
 
 def test_natural_photos_are_validated_on_held_out_ones(config):
