@@ -24,6 +24,7 @@ from dataset.plate_composer import PlateComposer
 from model.background import MattingRefine, start_from_base
 from model.background.backbones import start_from_difference
 from model.state_dicts import read_state
+from model.weights import resolve_checkpoint
 from passes.plate import PlateMeasure, PlatePass, StagedNetwork, learning_rates, move_again, stand_still
 from training import command
 from training.ahead import Ahead, Fixed
@@ -50,6 +51,8 @@ class Phase:
 PRESETS: dict[str, tuple[Phase, ...]] = {
     'cpu': (Phase(0.45, ((160, 12),)), Phase(0.30, ((256, 6), (192, 10))),
             Phase(0.25, ((512, 3), (640, 2)), (0.5, 0.25))),
+    # from weights: larger frames, where hair and gaps show; as long for the refiner
+    'cpu_more': (Phase(0.45, ((256, 6), (320, 4))), Phase(0.55, ((512, 3), (640, 2)), (0.5, 0.25))),
     'gpu': (Phase(0.6, ((256, 64), (384, 32))), Phase(0.4, ((1024, 6), (768, 10)), (0.25, 0.5))),
     'smoke': (Phase(0.5, ((64, 4), (96, 2))), Phase(0.5, ((128, 2),), (0.5, 0.25))),
 }
@@ -162,7 +165,7 @@ def build_network(config: PlatePhotoConfig, fresh: bool) -> MattingRefine:
     if pretrained:
         start_from_difference(network.backbone)
     if fresh and config.checkpoint:
-        print(start_from_base(network, read_state(Path(config.checkpoint))[0], config.checkpoint))
+        print(start_from_base(network, read_state(resolve_checkpoint(config.checkpoint))[0], config.checkpoint))
     return network
 
 

@@ -14,8 +14,9 @@ from dataset.synthetic import figure, scenery
 from model.background import MattingBase, MattingRefine, load_plate_network
 from model.background.backbones import start_from_difference
 from model.state_dicts import read_state
+from model.weights import resolve_checkpoint
 from passes.plate import StagedNetwork
-from train_plate_photos import PlatePhotoConfig, build, main
+from train_plate_photos import PlatePhotoConfig, build, build_network, main
 
 
 @pytest.fixture(scope='module')
@@ -135,3 +136,9 @@ def test_bad_input_is_one_line(config, change, message, capsys):
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error and error.count('\n') == 1
+
+
+def test_a_run_starts_from_weights_of_a_name(config):
+    network = build_network(replace(config, checkpoint='background_default'), fresh=True)
+    shipped, _ = read_state(resolve_checkpoint('background_default'))
+    assert all(torch.equal(value, shipped[name].to(value.dtype)) for name, value in network.state_dict().items())
