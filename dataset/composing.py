@@ -28,7 +28,7 @@ class ComposerConfig:
     smallest: float = 0.15                       # body height, share of the frame's; of photos that show no legs twice
     largest: float = 4.5                         # that much: a face as large as the frame; drawn log-uniformly
     by_head: float = 0.65                        # framed by the head, else anywhere: torsos, hands, legs
-    person_motion: float = 0.9                   # per person
+    person_motion: float = 0.8                   # per person; who sits still must not flicker
     turned: float = 0.1                          # per person: by any angle, as raised arms and lying people are
     bend: float = 0.5                            # per person: a smooth field that swings, limbs are not rigid
     gaps: float = 0.2                            # per person: the background shows through, as between arm and body
@@ -45,7 +45,7 @@ class ComposerConfig:
     tone: float = 0.6                            # exposure, gamma and white balance of the whole picture
     defocus: float = 0.3                         # background only
     blur: float = 0.05                           # people and background
-    noise: float = 0.15
+    noise: float = 0.4                           # of frames, person and background apart; cameras never are without
     grayscale: float = 0.02
     pause: float = 0.03
     compressed: float = 0.2                      # the composition, as by JPEG

@@ -82,10 +82,10 @@ class PhotoComposer(PeopleLayer, SceneLayer):
         return src, fgr, pha
 
     def _add_noise(self, draw: Draw, clip: Tensor) -> None:
-        """Grain of 1 to 3 pixels (one size a batch), new in every frame; in place."""
+        """Grain of 1 to 3 pixels (one size a batch), new in every frame, mostly faint; in place."""
         B, T, _, S, _ = clip.shape
         chosen, grain = draw.chosen(B, self.config.noise), 1 + int(draw.integers(1, 3))
-        strength = draw.uniform((B, 1, 1, 1, 1), 0, 0.12)[chosen]
+        strength = 0.12 * draw.uniform((B, 1, 1, 1, 1)).square()[chosen]
         if len(chosen):
             noise = draw.noise((len(chosen) * T, 3, math.ceil(S / grain), math.ceil(S / grain)))
             noise = F.interpolate(noise, (S, S), mode='bilinear', align_corners=False).unflatten(0, (-1, T))
