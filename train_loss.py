@@ -62,6 +62,27 @@ def matting_loss(pred_fgr: Tensor, pred_pha: Tensor, true_fgr: Tensor | None, tr
     return terms
 
 
+def clamp_with_slope(x: Tensor) -> Tensor:
+    """To [0, 1]; outside it the gradient is kept where it leads back, and only there.
+
+    A plain clamp has none: what is surely and wrongly above 1 would never be corrected. No clamp pulls values back that
+    are right: they waver around 0 and 1, and the half inside is seen, a haze of 0.02 to 0.04.
+    """
+    return _ClampWithSlope.apply(x)
+
+
+class _ClampWithSlope(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        x, = ctx.saved_tensors
+        return grad.masked_fill(((x < 0) & (grad > 0)) | ((x > 1) & (grad < 0)), 0)
+
+
 def segmentation_loss(pred_logits: Tensor, true_seg: Tensor) -> Tensor:
     """Mean binary cross-entropy of logits (..., 1, H, W) against a mask in [0, 1], soft after resizing."""
     if pred_logits.shape != true_seg.shape:

@@ -89,14 +89,21 @@ class MattingNetwork(nn.Module):
         Raises:
             ValueError: for a ratio outside (0, 1], a source of the wrong rank, or states of another size.
         """
+        if segmentation_pass:
+            hid, r1, r2, r3, r4 = self.hidden(downsample(src, downsample_ratio), r1, r2, r3, r4)
+            return [self.project_seg(hid), r1, r2, r3, r4]
+        fgr, pha, r1, r2, r3, r4 = self.unclamped(src, r1, r2, r3, r4, downsample_ratio)
+        return [fgr.clamp(0., 1.), pha.clamp(0., 1.), r1, r2, r3, r4]
+
+    def unclamped(self, src: Tensor, r1: Tensor | None, r2: Tensor | None, r3: Tensor | None, r4: Tensor | None,
+                  downsample_ratio: float = 1.0) -> list[Tensor]:
+        """As `forward`, but fgr and pha may be outside [0, 1], where a clamp would leave a loss without gradient."""
         base_src = downsample(src, downsample_ratio)
         hid, r1, r2, r3, r4 = self.hidden(base_src, r1, r2, r3, r4)
-        if segmentation_pass:
-            return [self.project_seg(hid), r1, r2, r3, r4]
         fgr, pha = self.project_mat(hid).split([3, 1], dim=-3)
         if downsample_ratio != 1:
             fgr, pha = self.refiner(src, base_src, fgr, pha, hid)
-        return [(fgr + src).clamp(0., 1.), pha.clamp(0., 1.), r1, r2, r3, r4]
+        return [fgr + src, pha, r1, r2, r3, r4]
 
     def hidden(self, base_src: Tensor, r1: Tensor | None, r2: Tensor | None, r3: Tensor | None,
                r4: Tensor | None) -> list[Tensor]:

@@ -16,7 +16,7 @@ from dataset.draws import item_draws
 from metrics import alpha_metrics
 from model import MattingNetwork
 from model.coarse_head import coarse_pass, pool_quarter
-from train_loss import LossWeights, edge_loss, masked_mean, matting_loss, segmentation_loss
+from train_loss import LossWeights, clamp_with_slope, edge_loss, masked_mean, matting_loss, segmentation_loss
 from training.ahead import Ahead
 from training.clips import channels_last, untracked_statistics
 from training.clock import Budget
@@ -24,7 +24,6 @@ from training.passes import Pass, Terms, Turn
 from training.validation import Forward, Strip
 
 EDGE_WEIGHT = 0.15       # of the edge term where the refiner is trained
-SURE = 1e-3              # alpha nearer to 0 or 1 is that: less than half a grey level
 WHOLE_WARM_UP = 2        # last frames of a warm-up, which also fill the state at stride 2; those before are cheap
 WEIGHTS = LossWeights()
 
@@ -123,10 +122,11 @@ class ClipPass(Pass):
         if phase.coarse:
             return self.coarse_losses(src, fgr, pha, rec)
         with self.run.autocast():
-            pred_fgr, pred_pha = self.run.network(src, *rec, downsample_ratio=ratio)[:2]
-        terms = matting_loss(pred_fgr.float(), pred_pha.float(), fgr, pha, WEIGHTS)
+            answer = self.run.network.unclamped(src, *rec, downsample_ratio=ratio)[:2]
+        pred_fgr, pred_pha = (clamp_with_slope(pred.float()) for pred in answer)
+        terms = matting_loss(pred_fgr, pred_pha, fgr, pha, WEIGHTS)
         if ratio < 1:
-            terms['edge'] = edge_loss(pred_pha.float(), pha)
+            terms['edge'] = edge_loss(pred_pha, pha)
             terms['total'] = terms['total'] + EDGE_WEIGHT * terms['edge']
         return terms
 
@@ -135,7 +135,8 @@ class ClipPass(Pass):
         fgr, pha = pool_quarter(fgr), pool_quarter(pha)
         with self.run.autocast():
             pred_fgr, pred_pha, logits, *_ = coarse_pass(self.run.network, src, *rec[1:])
-        terms = matting_loss(pred_fgr.float(), at_most_sure(pred_pha.float(), pha), fgr, pha, WEIGHTS)
+        pred_fgr, pred_pha = (clamp_with_slope(pred.float()) for pred in (pred_fgr, pred_pha))
+        terms = matting_loss(pred_fgr, pred_pha, fgr, pha, WEIGHTS)
         terms['segmentation'] = segmentation_loss(logits.float(), pha)
         terms['total'] = terms['total'] + terms['segmentation']
         return terms
@@ -175,22 +176,12 @@ class NaturalPass(Pass):
                 logits = network.project_seg(hid)
         terms = {'segmentation': masked_mean(
             F.binary_cross_entropy_with_logits(logits.float(), seg, reduction='none'), known),
-            'pha_l1': masked_mean((at_most_sure(pred_pha.float(), seg).clamp(-1, 2) - seg).abs(), known)}
+            'pha_l1': masked_mean((clamp_with_slope(pred_pha.float()) - seg).abs(), known)}
         return terms | {'total': terms['segmentation'] + terms['pha_l1']}
 
     def counted(self, batch: tuple[Tensor, ...]) -> tuple[int, int]:
         """Frames."""
         return 0, batch[0].size(0)
-
-
-def at_most_sure(pred: Tensor, true: Tensor) -> Tensor:
-    """Alpha before its clamp, clamped only where the truth is 0 or 1 and on that side of it.
-
-    A network may then answer less than 0 where there is nobody, as its clamped output allows. Pulled to 0 itself it
-    would waver around it, and the half above 0 is seen: a haze. On the other side the slope stays: nothing is stuck.
-    """
-    pred = torch.where(true < SURE, pred.clamp(min=0), pred)
-    return torch.where(true > 1 - SURE, pred.clamp(max=1), pred)
 
 
 def pooled_mask(seg: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

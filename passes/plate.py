@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from metrics import alpha_metrics
 from model.background import MattingBase, MattingRefine
-from train_loss import plate_base_loss, plate_refine_loss
+from train_loss import clamp_with_slope, plate_base_loss, plate_refine_loss
 from training.passes import Batches, Pass, Terms, Turn
 from training.validation import Forward, Strip
 
@@ -50,7 +50,7 @@ class StagedNetwork(nn.Module):
         x = network.decoder.features(network.aspp(f4), f3, f2, f1, x)
         x = F.conv2d(x, last.weight[:5], last.bias[:5], padding=1)
         pha, residual, err = x.split([1, 3, 1], dim=1)
-        return pha.clamp(0, 1), (residual + src).clamp(0, 1), err.clamp(0, 1)
+        return tuple(map(clamp_with_slope, (pha, residual + src, err)))
 
 
 class PlatePass(Pass):

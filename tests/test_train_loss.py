@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import train_loss
-from train_loss import LossWeights, laplacian_loss, laplacian_pyramid, matting_loss, segmentation_loss
+from train_loss import LossWeights, clamp_with_slope, laplacian_loss, laplacian_pyramid, matting_loss, segmentation_loss
 
 TERMS = ['pha_l1', 'pha_laplacian', 'pha_coherence', 'fgr_l1', 'fgr_coherence']
 
@@ -187,3 +187,12 @@ def test_wrong_shapes_are_named():
         matting_loss(pred_fgr, pred_pha, true_fgr, true_pha[0])
     with pytest.raises(ValueError, match='pred_logits and true_seg must have one shape'):
         segmentation_loss(pred_pha, true_pha[:, :1])
+
+
+def test_a_clamp_with_slope_corrects_what_is_wrong_and_leaves_what_is_right():
+    true = torch.tensor([0., 0, 0, 1, 1, 1, 0.3, 0.3])
+    pred = torch.tensor([-0.5, 0.1, 1.5, 1.5, 0.9, -0.5, -0.5, 1.5], requires_grad=True)
+    loss = (clamp_with_slope(pred) - true).abs()
+    torch.testing.assert_close(loss.detach(), torch.tensor([0, 0.1, 1, 0, 0.1, 1, 0.3, 0.7]))
+    loss.sum().backward()
+    assert pred.grad.tolist() == [0, 1, 1, 0, -1, -1, -1, 1]

@@ -16,7 +16,7 @@ import train_photos
 from dataset.photo_composer import PhotoComposer
 from dataset.synthetic import figure, scenery
 from model.weights import load_network
-from passes.photos import at_most_sure, shaken, warmed_up
+from passes.photos import shaken, warmed_up
 from tests.dataset.test_natural_photos import natural_folder
 from train_photos import PRESETS, PhotoConfig, build, main
 from training.log import read_scalars
@@ -205,15 +205,6 @@ def test_a_photo_is_shaken_around_where_it_is():
     for k in range(1, 4):
         assert any(torch.equal(clip[:, k, :, 4:-4, 4:-4], src[:, 0].roll((y, x), (-2, -1))[..., 4:-4, 4:-4])
                    for y in range(-1, 2) for x in range(-1, 2))              # 3 % of 40 pixels: one
-
-
-def test_alpha_may_be_beyond_what_is_sure_but_not_on_the_wrong_side():
-    true = torch.tensor([0., 0, 0, 1, 1, 1, 0.3, 0.3])
-    pred = torch.tensor([-0.5, 0.1, 1.5, 1.5, 0.9, -0.5, -0.5, 1.5], requires_grad=True)
-    loss = (at_most_sure(pred, true) - true).abs()
-    torch.testing.assert_close(loss.detach(), torch.tensor([0, 0.1, 1.5, 0, 0.1, 1.5, 0.8, 1.2]))
-    loss.sum().backward()
-    assert pred.grad.tolist() == [0, 1, 1, 0, -1, -1, -1, 1]        # everything that is wrong has a slope
 
 
 def test_natural_photos_are_judged_after_frames_of_theirs(config, monkeypatch):
