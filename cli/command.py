@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 from files.terminal import be_patient, plain
 
+from .memory import keep_freed_memory
+
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError)
 
 
@@ -27,6 +29,7 @@ def run_command(run: Callable[[], int | None]) -> int:
         Exit code: that of `run`, 0 where it answers none, 2 for bad input, 130 when interrupted.
     """
     be_patient()
+    keep_freed_memory()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, 'SIGHUP') else ())):
             if signal.getsignal(number) != signal.SIG_IGN:          # nohup

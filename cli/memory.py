@@ -1,9 +1,32 @@
-"""Peak memory, in one unit: MB of 1e6 bytes."""
+"""Memory of the process: its peak in one unit, MB of 1e6 bytes, and what happens to what is freed."""
 
+import ctypes
+import os
 import sys
 from pathlib import Path
 
 CLEAR, STATUS = Path('/proc/self/clear_refs'), Path('/proc/self/status')
+KEEP = {-4: 0,                  # M_MMAP_MAX: no allocation is a mapping of its own
+        -1: 2 ** 31 - 1,        # M_TRIM_THRESHOLD [bytes] that may lie free at the end of the heap
+        -2: 2 ** 26}            # M_TOP_PAD [bytes] asked for beside what is needed
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library use freed memory again instead of giving it back.
+
+    A network makes and frees the same large tensors all the time. By default each is mapped, cleared page by page by
+    the kernel and unmapped again: 6 to 14 % of a conversion, 10 to 20 % of a training step on a CPU.
+
+    Returns:
+        Whether it does now. Only glibc can; a MALLOC_... variable in the environment is left to say otherwise.
+    """
+    if sys.platform != 'linux' or any(name.startswith('MALLOC_') for name in os.environ):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    return all([mallopt(option, value) for option, value in KEEP.items()])
 
 
 def reset_peak_memory(device) -> None:

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 
 from cli.command import one_line
+from cli.memory import keep_freed_memory
 
 from . import distributed
 from .checkpoint import SaveError
@@ -25,6 +26,7 @@ def run(name: str, build: Callable[[], Trainer], description: Callable[[Trainer]
     Returns:
         Exit status: 0 done, 2 bad input, 1 failed later, 75 stopped by a signal with everything saved.
     """
+    keep_freed_memory()
     try:
         trainer = build()
         if trainer.ranks.is_main:
