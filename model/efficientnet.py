@@ -57,7 +57,7 @@ class EfficientNetLite0Encoder(nn.Module):
         x, T = fold_time(x)
         if self.normalize:
             x = (x * 255 - 127) / 128
-        x = F.relu6(self._bn0(self._conv_stem(x)))
+        x = F.relu6(self._bn0(self._conv_stem(x)), inplace=True)
         taps: list[Tensor] = []
         for index, block in enumerate(self._blocks):
             x = block(x)
@@ -91,8 +91,8 @@ class InvertedResidual(nn.Module):
         """(B, C, H, W) -> (B, C_out, H/stride, W/stride)."""
         y = x
         if self.expands:
-            y = F.relu6(self._bn0(self._expand_conv(y)))
-        y = F.relu6(self._bn1(self._depthwise_conv(y)))
+            y = F.relu6(self._bn0(self._expand_conv(y)), inplace=True)
+        y = F.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)
         y = self._bn2(self._project_conv(y))
         return x + y if self.residual else y
 
