@@ -21,6 +21,8 @@ class Codec:
     left_chroma: bool = False           # decoders say that 4:2:0 has it on the left luma sample, not between two
 
 
+# Fixed: FFmpeg's search for the best quantiser of every slice takes four times as long and finds the finest one anyway.
+PRORES_QUALITY = '118'
 CODECS: dict[str, Codec] = {
     'h264': Codec('libx264', 'yuv420p', options={'preset': 'veryfast'}, quality='crf', even=True, left_chroma=True),
     'hevc': Codec('libx265', 'yuv420p', deep='yuv420p10le', quality='crf', even=True, left_chroma=True,
@@ -29,7 +31,7 @@ CODECS: dict[str, Codec] = {
     'vp9': Codec('libvpx-vp9', 'yuv420p', 'yuva420p', quality='crf',
                  options={'row-mt': '1', 'deadline': 'good', 'cpu-used': '4', 'auto-alt-ref': '0'}),
     'prores': Codec('prores_ks', 'yuv444p10le', 'yuva444p10le', 'yuv444p10le', 'yuva444p10le',
-                    {'profile': '4444', 'vendor': 'apl0'}),
+                    {'profile': '4444', 'vendor': 'apl0', 'flags': '+qscale', 'global_quality': PRORES_QUALITY}),
     'ffv1': Codec('ffv1', 'bgr0', 'bgra', 'gbrp16le', 'gbrap16le', {'level': '3', 'slicecrc': '1'}),
     'qtrle': Codec('qtrle', 'rgb24', 'argb'),
     'png': Codec('png', 'rgb24', 'rgba', 'rgb48be', 'rgba64be'),

@@ -109,6 +109,21 @@ def test_alpha_comes_back(tmp_path, name, codec, tolerance):
         assert abs(frame[..., :3] / 257 - picture(index, 64, 48)).mean() < 3
 
 
+def test_prores_keeps_colour_as_exactly_as_eight_bits_do(tmp_path):
+    """With grain, which is what costs; a fixed quantiser must neither starve it nor cost what a search did."""
+    grain = np.random.default_rng(0).normal(0, 3, (6, 96, 128, 1))
+    frames = [np.concatenate([np.clip(picture(index, 128, 96) + grain[index], 0, 255).round().astype(np.uint8),
+                              ramp(128, 96)], axis=2) for index in range(6)]
+    writer = VideoFileWriter(tmp_path / 'a.mov', info(128, 96), 4)
+    for index, frame in enumerate(frames):
+        writer.write_frame(frame.astype(np.uint16) * 257, index)
+    writer.close()
+    for frame, decoded in zip(frames, decode_rgba(tmp_path / 'a.mov'), strict=True):
+        luma = (decoded[..., :3] / 257 - frame[..., :3].astype(float)) @ [0.2126, 0.7152, 0.0722]
+        assert 10 * np.log10(255 ** 2 / (luma ** 2).mean()) > 55
+        assert np.abs(decoded[..., 3] / 257 - frame[..., 3]).max() < 0.6
+
+
 def test_lossless_is_lossless(tmp_path):
     write(tmp_path / 'a.mkv', channels=4)
     for index, frame in enumerate(decode_rgba(tmp_path / 'a.mkv')):
