@@ -29,7 +29,7 @@ CODECS: dict[str, Codec] = {
                   options={'preset': 'veryfast', 'x265-params': 'log-level=error'}),
     'av1': Codec('libsvtav1', 'yuv420p', deep='yuv420p10le', options={'preset': '8'}, quality='crf', even=True),
     'vp9': Codec('libvpx-vp9', 'yuv420p', 'yuva420p', quality='crf',
-                 options={'row-mt': '1', 'deadline': 'good', 'cpu-used': '4', 'auto-alt-ref': '0'}),
+                 options={'row-mt': '1', 'deadline': 'realtime', 'cpu-used': '5', 'auto-alt-ref': '0'}),
     'prores': Codec('prores_ks', 'yuv444p10le', 'yuva444p10le', 'yuv444p10le', 'yuva444p10le',
                     {'profile': '4444', 'vendor': 'apl0', 'flags': '+qscale', 'global_quality': PRORES_QUALITY}),
     'ffv1': Codec('ffv1', 'bgr0', 'bgra', 'gbrp16le', 'gbrap16le', {'level': '3', 'slicecrc': '1'}),
