@@ -27,7 +27,7 @@ from metrics.instance import PROTOCOLS, measure_people, settled
 from model.weights import load_network
 
 COMPOSED = ('easy', 'medium', 'hard')
-SHOWN = ('mad', 'mad_unk', 'grad', 'conn', 'dtssd', 'iou')
+SHOWN = ('mad', 'mad_unk', 'grad', 'conn', 'dtssd', 'messddt', 'iou')
 Method = Callable[[PeopleClip], Tensor]      # -> (T, N, H, W)
 
 

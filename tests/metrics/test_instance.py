@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics.instance import METRICS, measure_people, settled, trimap
+from metrics.instance import METRICS, OVER_TIME, PROTOCOLS, measure_people, settled, trimap
 
 
 def test_golden(golden):
@@ -18,6 +18,7 @@ def test_golden(golden):
                          ('mad_fg', 'MAD_fg'), ('mad_bg', 'MAD_bg'), ('mad_unk', 'MAD_unk'),
                          ('dtssd', 'dtSSD_pairs')):
         assert measured[ours] == pytest.approx(expected[theirs], rel=1e-4), ours
+    assert measured['messddt'] == pytest.approx(expected['MESSDdt_pairs'], rel=0.02)       # OpenCV's flow
 
 
 def test_standard_by_hand():
@@ -34,11 +35,22 @@ def test_standard_by_hand():
     assert measured['mad_fg'] == 0 and measured['mad_bg'] > 0
 
 
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_messddt_forgives_errors_that_move_with_the_person(protocol):
+    t, y, x = torch.meshgrid(torch.arange(4.), torch.arange(80.), torch.arange(96.), indexing='ij')
+    far = ((x - 40 - 3 * t) ** 2 + (y - 40) ** 2).sqrt() / 1.5
+    true, halo = (torch.sigmoid(radius - far)[:, None] for radius in (12, 13))
+    flicker = torch.stack([(halo if index % 2 else true)[index] for index in range(4)])
+    moving, jumping = (measure_people(pred, true, protocol, ('messddt',))['messddt'] for pred in (halo, flicker))
+    assert 0 <= moving < 0.5 * jumping
+    assert measure_people(true, true, protocol, ('messddt',))['messddt'] == 0
+
+
 def test_perfect_and_one_frame():
     true = torch.rand(1, 3, 30, 30)
     measured = measure_people(true, true, 'maggie', ('mad', 'grad', 'conn'))
     assert measured == {'mad': 0, 'grad': 0, 'conn': 0}
-    assert 'dtssd' not in measure_people(true, true)
+    assert not OVER_TIME & set(measure_people(true, true))
     assert settled(torch.tensor([0.003, 0.5, 0.998])).tolist() == [0, 0.5, 1]
 
 
