@@ -1,4 +1,5 @@
-"""What a run leaves to look at: TensorBoard, a CSV of the same scalars, a progress bar. Only the first rank writes."""
+"""What a run leaves to look at: TensorBoard, a CSV of the same scalars, a progress bar; Weights & Biases if asked for.
+Only the first rank writes."""
 
 import csv
 import os
@@ -15,6 +16,8 @@ from tqdm import tqdm
 from cli.memory import peak_memory_mb
 from files import whole_file
 
+from .wandb_board import WandbBoard
+
 COLUMNS = ('step', 'epoch', 'name', 'value')
 STRIP_FRAMES, STRIP_SIDE = 8, 192  # a strip shows at most so many frames, of at most so many pixels a side
 
@@ -27,9 +30,11 @@ class Log:
         active: False makes every method do nothing (the other ranks).
         step: where the run begins; what a killed run had logged after it is dropped.
         progress: show a bar.
+        wandb_project: log there as well, with `settings` beside; '': nowhere else.
     """
 
-    def __init__(self, folder: str | Path, active: bool = True, step: int = 0, progress: bool = True):
+    def __init__(self, folder: str | Path, active: bool = True, step: int = 0, progress: bool = True,
+                 wandb_project: str = '', settings: Mapping[str, object] | None = None):
         self.active, self.progress, self._bar = active, progress and active, None
         if not active:
             return
@@ -39,14 +44,17 @@ class Log:
         write_scalars(self.path, rows)
         self._file = open(self.path, 'a', newline='')  # noqa: SIM115  closed by close()
         self._rows = csv.DictWriter(self._file, COLUMNS)
-        self._board = SummaryWriter(str(folder), purge_step=step)
+        self._boards = [SummaryWriter(str(folder), purge_step=step)]
+        if wandb_project:
+            self._boards.append(WandbBoard(wandb_project, self.path.parent, settings or {}))
 
     def scalars(self, values: Mapping[str, float | Tensor], step: int, epoch: int) -> None:
         """Numbers by name."""
         if not self.active:
             return
         for name, value in values.items():
-            self._board.add_scalar(name, float(value), step)
+            for board in self._boards:
+                board.add_scalar(name, float(value), step)
             self._rows.writerow({'step': step, 'epoch': epoch, 'name': name, 'value': repr(float(value))})
         self._file.flush()
 
@@ -56,7 +64,7 @@ class Log:
             return
         for name, clip in clips.items():
             grid = make_grid(clip.flatten(0, 1).float().cpu(), nrow=clip.size(1))
-            self._board.add_image(name, grid, step)
+            self._picture(name, grid, step)
 
     def strip(self, name: str, rows: Mapping[str, Tensor], step: int) -> None:
         """One picture of a clip: for each entry (T, C, H, W) a row of small frames, evenly taken."""
@@ -69,7 +77,11 @@ class Log:
             scale = min(1., STRIP_SIDE / max(small.shape[-2:]))
             small = torch.nn.functional.interpolate(small, scale_factor=scale, mode='area') if scale < 1 else small
             frames.append(small.expand(-1, 3, -1, -1))
-        self._board.add_image(name, make_grid(torch.cat(frames), nrow=frames[0].size(0)), step)
+        self._picture(name, make_grid(torch.cat(frames), nrow=frames[0].size(0)), step)
+
+    def _picture(self, name: str, picture: Tensor, step: int) -> None:
+        for board in self._boards:
+            board.add_image(name, picture, step)
 
     def show(self, description: str, done: float, total: float, unit: str, loss: float | None = None) -> None:
         """Move the progress bar; another description or total begins a new one."""
@@ -96,7 +108,8 @@ class Log:
         """Everything is on the disk."""
         self._end_bar()
         if self.active:
-            self._board.close()
+            for board in self._boards:
+                board.close()
             self._file.close()
 
 

@@ -40,7 +40,8 @@ class Run:
         precision: 'fp32', 'bf16' or 'fp16'.
         accumulate: batches per update.
         scalars_every, pictures_every: iterations between two looks.
-        settings: kept in every state; those that differ are told when a run goes on.
+        settings: kept in every state; those that differ are told when a run goes on. `wandb_project` among them names
+            where else to log.
         identity: names of settings that a run which goes on must share with the state.
         published: (weights) -> what of them is saved for inference.
         training_mode: puts the network into it.
@@ -94,7 +95,8 @@ class Trainer:
 
     def train(self) -> bool:
         """From where it stands to the end. False when a signal ended it earlier, with everything saved."""
-        self.log = Log(self.run.log_dir, self.ranks.is_main, self.step, self.run.progress_bar)
+        self.log = Log(self.run.log_dir, self.ranks.is_main, self.step, self.run.progress_bar,
+                       str(self.run.settings.get('wandb_project', '')), self.run.settings)
         self.run.training_mode(self.network)
         try:
             with StopRequest() as stop:

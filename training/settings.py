@@ -27,6 +27,8 @@ def flag(name: str) -> str:
 class Settings:
     """Checks itself; the message names the flag."""
 
+    wandb_project: str = setting('also log to this project of Weights & Biases (requirements/wandb.txt)', '')
+
     RANGES: ClassVar[tuple[Range, ...]] = ()            # of the fields of a class; those of its parents hold too
 
     def __post_init__(self):
