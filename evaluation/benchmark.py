@@ -5,6 +5,9 @@ python -m evaluation.benchmark --checkpoint rvm_mobilenetv3 --checkpoint my.safe
 
 Every checkpoint is run with every ratio. TESTSET holds <set>/<clip>/{com,pha,fgr}. OUT gets predictions/<entry>/...,
 report.html (opens offline), report.json and the plots as PNG. What is finished is not done again.
+
+python -m evaluation.benchmark people --photos DIR --backgrounds DIR measures how well people are told apart, on clips
+that it composes: see evaluation.instances.
 """
 
 import argparse
@@ -25,6 +28,7 @@ from engine.flags import add_precision_flag
 from files import whole_file
 from metrics import METRICS, PROTOCOLS
 
+from . import instances
 from .clip_result import ClipResult
 from .entry import Entry
 from .evaluate import evaluate_tree
@@ -118,6 +122,9 @@ def measure(args: argparse.Namespace, clips: list[Clip], folder: Path, problems:
 @command
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 if anything went wrong; what was finished is kept and reported."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ['people']:
+        return instances.main(argv[1:])
     args = parse(argv)
     clips = choose_clips(find_clips(args.test_dir), args.limit, args.seed)
     folder = args.out_dir / 'predictions'

@@ -1,4 +1,4 @@
-"""How well people are told apart, on composed clips: python -m evaluation.instances --photos DIR --backgrounds DIR
+"""How well people are told apart, on composed clips: python -m evaluation.benchmark people --photos DIR ...
 
 Clips are composed from held-out photos, seeded, easy to hard by how much people cover each other; masks are damaged as
 trackers damage them. `split` divides the matte of --checkpoint; --instance-weights adds the instance network.
@@ -74,9 +74,15 @@ def measure(methods: dict[str, Method], composers: dict[str, PeopleComposer], cl
                 for protocol in PROTOCOLS:
                     sums.setdefault((name, protocol), []).append(measure_people(pred, clip.pha, protocol))
         rows += [{'level': level, 'method': name, 'protocol': protocol, 'clips': clips,
-                  **{metric: float(np.nanmean([one[metric] for one in values])) for metric in values[0]}}
+                  **{metric: mean([one[metric] for one in values]) for metric in values[0]}}
                  for (name, protocol), values in sums.items()]
     return rows
+
+
+def mean(values: list[float]) -> float:
+    """Of those that could be measured; NaN where none could."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float('nan')
 
 
 def table(rows: list[dict]) -> str:
@@ -107,7 +113,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='evaluation.instances', description=__doc__,
+    parser = argparse.ArgumentParser(prog='benchmark people', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--photos', type=Path, required=True, help='folder with fgr/ and pha/ of held-out photos')
     parser.add_argument('--backgrounds', type=Path, required=True, help='folder of pictures without people')

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dataset.people_composer import PeopleConfig
-from evaluation import instances
+from evaluation import benchmark, instances
 from evaluation.instances import main, measure, perfect_split, rough, table
 from tests.photos import write_photos
 
@@ -37,5 +37,10 @@ def test_command(folders, tmp_path, capsys):
     assert main(arguments) == 0
     assert {row['method'] for row in json.loads((tmp_path / 'rows.json').read_text())} == {
         'masks', 'split', 'split of the true matte'}
-    assert main([*arguments[:2], '--backgrounds', str(tmp_path / 'nothing')]) == 2
+    assert benchmark.main(['people', *arguments[:2], '--backgrounds', str(tmp_path / 'nothing')]) == 2
     assert capsys.readouterr().err.count('\n') <= 2
+
+
+def test_what_cannot_be_measured_is_left_out_of_the_mean():
+    assert instances.mean([1., float('nan'), 3.]) == 2
+    assert instances.mean([float('nan')]) != instances.mean([float('nan')])
