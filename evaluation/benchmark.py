@@ -16,6 +16,7 @@ import json
 import os
 import random
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--output', '--out-dir', dest='out_dir', type=Path, required=True, metavar='DIR')
     parser.add_argument('--downsample-ratio', nargs='+', type=parse_ratio, default=[None], metavar='RATIO',
                         help='auto, or in (0, 1]')
+    parser.add_argument('--steady', action='store_true',
+                        help='everything once more, with alpha held where the picture stands still')
     parser.add_argument('--metrics', nargs='+', default=list(PROTOCOLS['strict'].metrics), metavar='NAME',
                         help=f'any of {", ".join(METRICS)}')
     parser.add_argument('--limit', type=int, default=None, help='only so many clips, drawn with the seed')
@@ -76,18 +79,18 @@ def choose_clips(clips: list[Clip], limit: int | None, seed: int) -> list[Clip]:
     return [clips[i] for i in sorted(random.Random(seed).sample(range(len(clips)), limit))]
 
 
-def entry_name(checkpoint: str, ratio: float | None, precision: str) -> str:
+def entry_name(checkpoint: str, ratio: float | None, precision: str, steady: bool = False) -> str:
     """Name of a folder and a row: what was run, with enough of its contents to tell two files of one name apart."""
     path = Path(checkpoint)
     stem = path.stem if path.is_file() else checkpoint
     parts = [part for part in (path, path.with_suffix('.bin')) if part.is_file()]      # of OpenVINO's pair
     digest = '-' + hashlib.sha256(b''.join(part.read_bytes() for part in parts)).hexdigest()[:6] if parts else ''
     return f'{stem}{digest}-{"auto" if ratio is None else f"ratio{ratio:g}"}' + \
-        ('' if precision == 'fp32' else f'-{precision}')
+        ('' if precision == 'fp32' else f'-{precision}') + '-steady' * steady
 
 
 def predict(args: argparse.Namespace, checkpoint: str, ratio: float | None, clips: list[Clip],
-            folder: Path) -> tuple[dict[str, Run], dict[str, str]]:
+            folder: Path, steady: bool) -> tuple[dict[str, Run], dict[str, str]]:
     """Run the clips that are not there yet -> runs and problems by clip."""
     runs = {str(clip): read_run(folder / str(clip), clip) for clip in clips}
     todo = [clip for clip in clips if runs[str(clip)] is None]
@@ -100,7 +103,8 @@ def predict(args: argparse.Namespace, checkpoint: str, ratio: float | None, clip
     with tqdm(total=total, desc=f'predict {folder.name}', unit='frame') as bar:
         for clip in todo:
             try:
-                runs[str(clip)] = predict_clip(model, clip, folder / str(clip), ratio, args.device, dtype, bar.update)
+                runs[str(clip)] = predict_clip(model, clip, folder / str(clip), ratio, args.device, dtype, bar.update,
+                                              steady)
             except ValueError as error:
                 problems[str(clip)] = str(error)
     return {key: run for key, run in runs.items() if run}, problems
@@ -133,9 +137,9 @@ def main(argv: list[str] | None = None) -> int:
     np.random.seed(args.seed)
     entries = []
     for checkpoint in args.checkpoint:
-        for ratio in args.downsample_ratio:
-            name = entry_name(checkpoint, ratio, args.precision)
-            runs, problems = predict(args, checkpoint, ratio, clips, folder / name)
+        for ratio, steady in product(args.downsample_ratio, (False, True) if args.steady else (False,)):
+            name = entry_name(checkpoint, ratio, args.precision, steady)
+            runs, problems = predict(args, checkpoint, ratio, clips, folder / name, steady)
             results = measure(args, clips, folder / name, problems)
             entries.append(Entry(name, checkpoint, 'auto' if ratio is None else f'{ratio:g}', folder / name,
                                  results, runs))

@@ -37,10 +37,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--framing', choices=('mixed', *FRAMINGS), default='mixed')
     parser.add_argument('--resize', type=int, nargs=2, default=(512, 288), metavar=('W', 'H'))
     parser.add_argument('--still-camera', action='store_true', help='people alone move: for networks with a plate')
+    parser.add_argument('--still-people', action='store_true', help='nobody moves: what changes in a matte is flicker')
+    parser.add_argument('--noise', type=float, default=0, metavar='DEVIATION', help='of a camera [of 255]')
     add_common_flags(parser, num_samples=30, seed=10, num_frames=8)
     args = parser.parse_args(argv)
     if (args.rgba_dir is None) == (args.pha_dir is None) or (args.pha_dir is None) != (args.fgr_dir is None):
         raise ValueError('give either --rgba-dir, or --pha-dir and --fgr-dir')
+    if args.noise < 0:
+        raise ValueError(f'--noise must be at least 0, got {args.noise:g}')
     args.resize = tuple(args.resize)
     missing = set(subjects(args)) - set(pictures(args.fgr_dir or args.rgba_dir, 'foreground'))
     if missing:
@@ -118,13 +122,17 @@ def _clip(number: int, rng: Random, writer: ClipWriter, args: argparse.Namespace
     body, camera = _motion(rng, 4, .05, .06), _motion(rng, 2, .03, .04)
     if args.still_camera:
         camera = still
+    if args.still_people:
+        body = still
+    grain = np.random.default_rng(rng.getrandbits(64)) if args.noise else None
     for t in range(T):
         progress = t / max(T - 1, 1)
         seen = camera(progress).matrix(W, H)
         subject = seen @ body(progress).matrix(W, H) @ place
         frame_pha = warp(pha, subject, W, H)
         frame_fgr = warp(fgr, subject, W, H, cv2.BORDER_REPLICATE) * (frame_pha > 0)[..., None]
-        writer.write(t, frame_fgr, frame_pha, warp(bgr, seen @ behind, W, H, cv2.BORDER_REFLECT_101))
+        noise = None if grain is None else grain.normal(0, args.noise, (H, W, 3))
+        writer.write(t, frame_fgr, frame_pha, warp(bgr, seen @ behind, W, H, cv2.BORDER_REFLECT_101), noise=noise)
     return {'subject': name, 'background': background, 'framing': framing}
 
 

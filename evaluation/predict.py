@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cli.memory import peak_memory_mb, reset_peak_memory
 from engine.device import choose_precision
+from engine.plate.steady import Steady
 from engine.runtimes import is_exported, open_exported
 from engine.sizes import auto_ratio, choose_inference_size
 from files import whole_folder
@@ -66,13 +67,15 @@ def load_model(checkpoint: str, device: str = 'cpu', precision: str = 'fp32') ->
 
 @torch.inference_mode()
 def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | None = None, device: str = 'cpu',
-                 dtype: torch.dtype = torch.float32, tick: Callable[[], object] = lambda: None) -> Run:
+                 dtype: torch.dtype = torch.float32, tick: Callable[[], object] = lambda: None,
+                 steady: bool = False) -> Run:
     """Matte the frames of `clip`/com in order and write OUT/pha, OUT/fgr and OUT/run.json.
 
     The folder appears under its name only when it is complete.
 
     Args:
         downsample_ratio: None for the converter's automatic one.
+        steady: hold alpha where the picture stands still.
     Raises:
         ValueError: no frames, a damaged one, sizes that change, or an answer that is not finite.
     """
@@ -84,14 +87,16 @@ def predict_clip(model: Model, clip: Clip, out: Path, downsample_ratio: float | 
             (partial / kind).mkdir()
         reset_peak_memory(device)
         plate = find_plate(clip) if 'bgr' in interface_of(model).inputs else None
-        run = _run_frames(model, frames, partial, downsample_ratio, device, dtype, tick, plate)
+        run = _run_frames(model, frames, partial, downsample_ratio, device, dtype, tick, plate,
+                          Steady() if steady else None)
         run.peak_mb, run.fingerprint = peak_memory_mb(device), clip.fingerprint('com')
         (partial / 'run.json').write_text(json.dumps(asdict(run)) + '\n')
     return run
 
 
 def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_ratio: float | None, device: str,
-                dtype: torch.dtype, tick: Callable[[], object], plate: np.ndarray | None) -> Run:
+                dtype: torch.dtype, tick: Callable[[], object], plate: np.ndarray | None,
+                steady: Steady | None) -> Run:
     """The frames of one clip through the network, in order, each written as soon as it is there."""
     interface = interface_of(model)
     rec = interface.first_states()
@@ -111,6 +116,8 @@ def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_
         if device != 'cpu':
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
+        if steady is not None:
+            outputs['pha'] = steady(image, outputs['pha'][0])[None]
         for kind, x in ((kind, outputs[kind]) for kind in ('pha', 'fgr')):
             if not torch.isfinite(x).all():
                 raise ValueError(f'frame {name}: the network answered values that are not finite numbers in {kind}')

@@ -38,9 +38,13 @@ class ClipWriter:
         for kind in KINDS:
             (folder / kind).mkdir()
 
-    def write(self, t: int, fgr: np.ndarray, pha: np.ndarray, bgr: np.ndarray, static_bgr: bool = False) -> None:
-        """One frame: fgr, bgr (H, W, 3) RGB and pha (H, W), uint8. A static background is a file and links to it."""
+    def write(self, t: int, fgr: np.ndarray, pha: np.ndarray, bgr: np.ndarray, static_bgr: bool = False,
+              noise: np.ndarray | None = None) -> None:
+        """One frame: fgr, bgr (H, W, 3) RGB and pha (H, W), uint8. A static background is a file and links to it.
+        `noise` (H, W, 3) float is what a camera adds to the composition."""
         com = composite(fgr, pha, bgr, self.rounded)
+        if noise is not None:
+            com = np.rint(com + noise).clip(0, 255).astype(np.uint8)
         for kind, image in (('fgr', fgr), ('pha', pha), ('com', com), ('bgr', bgr)):
             path = self.folder / kind / f'{t:04d}{self.extension}'
             if kind == 'bgr' and static_bgr and t > 0:

@@ -100,6 +100,24 @@ def test_finished_clips_are_not_run_again(trees, tmp_path, fake):
     assert len(fake.calls) == calls + 3 and report(tmp_path / 'out') != first
 
 
+def test_steady_is_an_entry_of_its_own_that_flickers_less(trees, tmp_path, monkeypatch):
+    class Flickering(Fake):
+        def forward(self, src, r1, r2, r3, r4, ratio):
+            seen = 0 if r1 is None else int(r1)
+            return [src, torch.full_like(src[:, :1], 0.4 + 0.2 * (seen % 2)), torch.tensor(seen + 1), None, None, None]
+
+    monkeypatch.setattr(benchmark, 'load_model', lambda *args: Flickering())
+    source = next((trees[1] / 'shifted/0000/com').iterdir())
+    for frame in source.parent.iterdir():
+        if frame != source:
+            frame.write_bytes(source.read_bytes())                                   # a picture that stands still
+    run(trees[1], tmp_path / 'out', '--steady')
+    alphas = {entry.name: [cv2.imread(str(path), 0)[0, 0] for path in sorted((entry / 'shifted/0000/pha').iterdir())]
+              for entry in (tmp_path / 'out/predictions').iterdir() if entry.is_dir()}
+    assert sorted(alphas) == ['fake-auto', 'fake-auto-steady']
+    assert np.ptp(alphas['fake-auto']) == 51 and np.ptp(alphas['fake-auto-steady']) < 15
+
+
 def test_limit_draws_with_the_seed(trees, tmp_path, fake):
     assert run(trees[1], tmp_path / 'out', '--limit', '1') == 0
     clips = [Clip('s', f'{i:04d}', tmp_path) for i in range(30)]

@@ -135,6 +135,18 @@ def test_imagematte_is_padded_to_a_square():
     assert square.shape == (40, 40) and (square[:, 5:35] == 255).all() and square.sum() == 255 * 40 * 30
 
 
+def test_photomatte_that_stands_still(material):
+    still = ['--still-camera', '--still-people', '--noise', '4']
+    RUN['photomatte'](arguments(material, 'photomatte', 'out', *still))
+    for clip in sorted(path.parent for path in (material / 'out').rglob('com')):
+        pha, com, bgr = ([(read_alpha if kind == 'pha' else read_rgb)(clip / kind / f'{t:04d}.png').astype(float)
+                          for t in range(4)] for kind in ('pha', 'com', 'bgr'))
+        assert all((x == pha[0]).all() for x in pha) and all((x == bgr[0]).all() for x in bgr)
+        assert 3 < np.std(com[1] - com[0]) / 2 ** 0.5 < 5
+    with pytest.raises(ValueError, match='--noise must be at least 0'):
+        RUN['photomatte'](arguments(material, 'photomatte', 'bad', '--noise', '-1'))
+
+
 def test_photomatte_framings(material):
     RUN['photomatte'](arguments(material, 'photomatte', 'out'))
     assert sorted(str(path.relative_to(material / 'out')) for path in (material / 'out').glob('*/*')) == \
