@@ -110,6 +110,11 @@ class _Traced(nn.Module):
         return tuple(getattr(self.network, self.method)(*tensors, *([] if self.ratio is None else [self.ratio])))
 
 
+def traced(network: nn.Module, method: str = 'coefficients') -> nn.Module:
+    """(*pictures, *states) -> (*outputs, *states) of a method, for converters that trace."""
+    return _Traced(network, method)
+
+
 class OpenVINOFile(ExportedNetwork):
     """OpenVINO runs the file.
 
