@@ -3,8 +3,9 @@
     pip install -r requirements/int8.txt
     python -m benchmark.int8 --clips again.mkv night.mkv
 
-OpenVINO runs `coefficients` of a network frame after frame, in float32 and with the convolutions of some parts quantised
-by NNCF, calibrated on frames of the same clip with the states that they have there. Allowed are `MEAN` and `SHARE`.
+OpenVINO runs `coefficients` of a network frame after frame, in float32 and with the convolutions of some parts
+quantised by NNCF, calibrated on frames of the same clip with the states that they have there. Allowed are `MEAN` and
+`SHARE`.
 """
 
 import argparse

@@ -3,9 +3,9 @@
     python -m benchmark.people
     python -m benchmark.people --instance-weights network.safetensors --size 640 360
 
-Time and memory of clips of two lengths; then CPU time of a frame on one thread, counts of people taking turns, as ratios
-to one person. Without --instance-weights the instance network is untrained and narrow, which changes its time but not how
-that grows.
+Time and memory of clips of two lengths; then CPU time of a frame on one thread, counts of people taking turns, as
+ratios to one person. Without --instance-weights the instance network is untrained and narrow: its time is another, how
+that grows is not.
 """
 
 import argparse
