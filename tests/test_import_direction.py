@@ -13,6 +13,8 @@ ALLOWED: dict[str, set[str]] = {
     'dataset': {'video'},
     'demo': {'converter', 'engine', 'export', 'inference', 'model', 'video'},
     'documentation': {'converter', 'demo', 'engine', 'model', 'video'},
+    'documentation/figures/draw_frames': {'converter', 'evaluation', 'video'},
+    'documentation/figures/draw_people': {'converter', 'dataset', 'engine', 'evaluation', 'model', 'training'},
     'engine': {'model'},
     'evaluation': {'engine', 'metrics', 'model', 'video'},
     'evaluation/instances': {'dataset', 'engine', 'metrics', 'model'},
