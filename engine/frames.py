@@ -70,9 +70,23 @@ def to_device(pixels: np.ndarray | Tensor, device: torch.device) -> Tensor:
     if isinstance(pixels, Tensor):
         return pixels.to(device)
     scale = 1 / float(np.iinfo(pixels.dtype).max)
-    if device.type == 'cpu' or pixels.dtype == np.uint16:
-        return planar(pixels).mul_(scale).to(device)
-    return torch.from_numpy(pixels).to(device).permute(2, 0, 1).float().mul_(scale)
+    if device.type == 'cpu':
+        return planar(pixels).mul_(scale)
+    return as_planes(sent(pixels, device), scale)
+
+
+def sent(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """(H, W, C) uint8, or uint16 as int16 of the same bits, on the device. To CUDA through pinned memory: the copy does
+    not keep this thread waiting."""
+    integers = torch.from_numpy(pixels.view(np.int16) if pixels.dtype == np.uint16 else pixels)
+    return integers.pin_memory().to(device, non_blocking=True) if device.type == 'cuda' else integers.to(device)
+
+
+def as_planes(integers: Tensor, scale: float) -> Tensor:
+    """What `sent` answers -> (C, H, W) float32, times `scale`."""
+    if integers.dtype == torch.int16:
+        integers = integers.to(torch.int32) & 0xFFFF
+    return integers.permute(2, 0, 1).float().mul_(scale)
 
 
 def downsample(pixels: np.ndarray, ratio: float) -> Tensor:

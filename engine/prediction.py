@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from .frames import planar
 
+SMALL = 512         # [px] longer side of an alpha that is only looked at
+
 
 class DensePrediction:
     """Pictures as a network returned them.
@@ -42,8 +44,16 @@ class DensePrediction:
         self._planes['pha'] = self._outputs['pha'] = change(self._plane('pha'))
 
     def small_alpha(self) -> np.ndarray:
-        """(h, w) float32 alpha, at any size."""
-        return self._outputs['pha'][0].float().cpu().numpy()
+        """(h, w) float32 alpha, at any size: off a GPU only as much as whoever asks looks at."""
+        pha = self._outputs['pha']
+        return (pha if pha.device.type == 'cpu' else shrink(pha))[0].float().cpu().numpy()
+
+
+def shrink(planes: Tensor, side: int = SMALL) -> Tensor:
+    """(C, H, W) -> means of areas, the longer side at most `side`, where the planes are."""
+    scale = side / max(planes.shape[-2:])
+    size = [max(1, round(length * scale)) for length in planes.shape[-2:]]
+    return F.interpolate(planes[None], size, mode='area')[0] if scale < 1 else planes
 
 
 def _enlarge(planes: Tensor, size: tuple[int, int], exact: bool) -> Tensor:

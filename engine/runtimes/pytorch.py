@@ -29,7 +29,7 @@ class TorchEngine(Engine):
 
 
 def prepare_network(model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """A copy of `model` for inference only; on the CPU with batch norms folded and channels-last weights.
+    """A copy of `model` for inference only, batch norms folded, with channels-last weights on CPUs and CUDA.
 
     Blocks that offer `merge_branches` (MobileOne, UniRepLKNet) are merged: the same function, several times faster.
     Scripted and frozen modules, which cannot be taken apart, are only put in eval mode and moved.
@@ -41,8 +41,8 @@ def prepare_network(model: nn.Module, device: torch.device, dtype: torch.dtype) 
     for block in list(model.modules()):
         if hasattr(block, 'merge_branches'):
             block.merge_branches()
-    if device.type == 'cpu':
-        fold_batch_norms(model)
+    fold_batch_norms(model)
+    if device.type in ('cpu', 'cuda'):
         model = model.to(memory_format=torch.channels_last)
     return model.to(device, dtype)
 
