@@ -21,6 +21,7 @@ from .cuts import CutDetector
 from .device import choose_device
 from .frames import to_device
 from .people import PeoplePrediction
+from .sizes import auto_ratio
 
 WINDOW = 8          # frames
 OVERLAP = 1         # frames that are computed again, now knowing what follows
@@ -41,14 +42,15 @@ class InstanceMatter:
     Args:
         network: it is folded in place, so it cannot be trained afterwards.
         window, overlap: frames, see above.
-        short_side: [px] inside the network; smaller frames stay as they are.
+        short_side: [px] inside the network; smaller frames stay as they are. None: as many pixels as the weights were
+            trained for where they say so, else 576.
         reset_on_cut: forget the past when the scene changes.
     Raises:
         ValueError: windows that are not longer than their overlap.
     """
 
     def __init__(self, network: InstanceMattingNetwork | str | Path, device: str | torch.device | None = None,
-                 window: int = WINDOW, overlap: int = OVERLAP, short_side: int = SHORT_SIDE,
+                 window: int = WINDOW, overlap: int = OVERLAP, short_side: int | None = None,
                  reset_on_cut: bool = False):
         if not 0 <= overlap < window:
             raise ValueError(f'overlap must be at least 0 and less than the window of {window} frames, got {overlap}')
@@ -84,12 +86,17 @@ class InstanceMatter:
         if waiting:
             yield from self._predictions(waiting, self._window(waiting, states)[0])
 
+    def _scale(self, width: int, height: int) -> float:
+        if self.short_side is None and self.network.trained_size:
+            return auto_ratio(width, height, self.network.trained_size)
+        return min(1., (self.short_side or SHORT_SIDE) / min(height, width))
+
     @torch.inference_mode()
     def _window(self, waiting: Sequence[_Waiting], states: list[Tensor | None] | None, done: int = 0
                 ) -> tuple[Tensor, list[Tensor | None]]:
         """Alpha (T, N, H, W) of a window, and for each group of people the state after `done` frames."""
         H, W = waiting[0].pixels.shape[:2]
-        scale = min(1., self.short_side / min(H, W))
+        scale = self._scale(W, H)
         size = max(1, round(H * scale)), max(1, round(W * scale))
         src = torch.stack([to_device(frame.pixels, self.device) for frame in waiting])
         msk = torch.stack([torch.from_numpy(np.ascontiguousarray(frame.masks)).to(self.device).float()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from files import whole_file
 
+from ..interface import INFERENCE_SIZE
 from ..state_dicts import checksum, load_strictly, read_state
 from .network import InstanceForm, InstanceMattingNetwork
 from .spectral import SpectralWeight
@@ -94,11 +95,25 @@ def network_of(state: Mapping[str, Tensor], source: str, metadata: Mapping[str, 
     state = natural(state)
     network = form_of(state, published or (metadata or {}).get('bleed') == 'yes').build()
     load_strictly(network, state, source)
+    network.trained_size = trained_size(metadata or {}, source)
     if published:       # wherever the release's last power iteration stood: the weight divided by its norm is meant
         for layer in network.modules():
             if isinstance(layer, SpectralWeight):
                 layer.settle()
     return network.eval()
+
+
+def trained_size(metadata: Mapping[str, str], source: str) -> int | None:
+    """What a file says of the size that its weights are for; `INFERENCE_SIZE`, which every file says that was not told
+    another, means nothing here.
+
+    Raises:
+        ValueError: it says something else than pixels.
+    """
+    text = metadata.get('inference_size', str(INFERENCE_SIZE))
+    if not text.isdecimal() or not 32 <= int(text) <= 8192:
+        raise ValueError(f'{source}: inference_size must be 32 to 8192 pixels, got {text!r}')
+    return int(text) if int(text) != INFERENCE_SIZE else None
 
 
 def save_instance_network(network: InstanceMattingNetwork, path: str | Path, note: str = '') -> None:
@@ -107,7 +122,8 @@ def save_instance_network(network: InstanceMattingNetwork, path: str | Path, not
     if path.suffix != '.safetensors':
         raise ValueError(f'instance weights must end in .safetensors, got {path.name!r}')
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    metadata = {'format': 'pt', 'family': 'instance', 'bleed': 'yes' if network.form.bleed else 'no'}
+    metadata = {'format': 'pt', 'family': 'instance', 'bleed': 'yes' if network.form.bleed else 'no',
+                'inference_size': str(network.trained_size or INFERENCE_SIZE)}
     with whole_file(path) as partial:
         save_file(state, partial, metadata | {'sha256': checksum(state)} |
                   ({'note': ' '.join(note.split())} if note else {}))

@@ -24,6 +24,8 @@ class InstanceFrames(InstanceMattingNetwork):
         if network.form.folded:
             fold_spectral(frames)
         frames.load_state_dict(network.state_dict())
+        frames.trained_size = network.trained_size
+        frames.inference_size = network.trained_size or INFERENCE_SIZE
         return frames.train(network.training)
 
     @property

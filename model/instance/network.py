@@ -68,7 +68,13 @@ class InstanceForm:
 
 
 class InstanceMattingNetwork(nn.Module):
-    """Mattes of all people in one pass."""
+    """Mattes of all people in one pass.
+
+    Attributes:
+        trained_size: [px] long side of 16:9 frames that the weights were trained for; None: the published rule.
+    """
+
+    trained_size: int | None = None
 
     def __init__(self, form: InstanceForm | None = None):
         super().__init__()

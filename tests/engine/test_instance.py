@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from engine.instance import InstanceMatter
+from model import convert_checkpoint
+from model.instance.checkpoint import load_instance_network, save_instance_network
 from model.instance.network import InstanceForm
 
 CHANNELS = (8, 16, 16, 24, 32)
@@ -118,6 +120,21 @@ def test_sizes_and_cuts_reset():
 def test_large_frames_are_shrunk_inside():
     out = alphas(InstanceMatter(network(), 'cpu', window=2, short_side=32), clip(2, size=(128, 96)))
     assert out.shape == (2, 2, 96, 128)
+
+
+def test_the_size_that_a_file_says_its_weights_are_for(tmp_path):
+    save_instance_network(network(), tmp_path / 'plain.safetensors')
+    arguments = [str(tmp_path / 'plain.safetensors'), str(tmp_path / 'sized.safetensors'), '--inference-size', '64']
+    assert convert_checkpoint.main(arguments) == 0
+    sizes = []
+    for name in ('plain', 'sized'):
+        matter = InstanceMatter(tmp_path / f'{name}.safetensors', 'cpu', window=2)
+        matter.network.register_forward_pre_hook(lambda module, given: sizes.append(given[0].shape[-2:]))
+        assert alphas(matter, clip(2, size=(160, 90))).shape == (2, 2, 90, 160)
+    assert list(dict.fromkeys(sizes)) == [(90, 160), (36, 64)]
+    again = load_instance_network(tmp_path / 'sized.safetensors')
+    save_instance_network(again, tmp_path / 'again.safetensors')
+    assert load_instance_network(tmp_path / 'again.safetensors').trained_size == 64
 
 
 def test_pictures_need_no_video_network():
