@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-import files.as_script  # noqa: F401
+from files import as_script as _as_script  # noqa: F401  `files` here is the module of this package
 
 _MODULES = {'MATTING_SETS': 'matting', 'MattingDataset': 'matting', 'matting_dataset': 'matting',
             'SeededDataset': 'draws', 'item_draws': 'draws', 'data_paths': 'paths', 'random_crop': 'crop',

@@ -129,7 +129,8 @@ def cached(source: Path, kind: str, build: Callable[[], tuple[object, list[Path]
     file = cache_folder() / f'{source.name}-{hashlib.sha256(name.encode()).hexdigest()[:16]}.json'
     try:
         stored = json.loads(file.read_text())
-        if stored['name'] == name and all(_mtime(path) == mtime for path, mtime in stored['guards'].items()):
+        guards = stored['guards']
+        if stored['name'] == name and guards and all(_mtime(path) == mtime for path, mtime in guards.items()):
             return stored['index']
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # no cache, or one written by another version: build it
@@ -146,7 +147,7 @@ def cache_folder() -> Path:
 
 
 def _walk(folder: Path) -> tuple[list[str], list[Path]]:
-    names, folders = [], []
+    names, folders = [], [folder]         # watched even where it is missing: it may come
     for here, below, files in os.walk(folder, followlinks=True):
         below[:] = [name for name in below if not name.startswith('.')]
         folders.append(Path(here))

@@ -111,3 +111,11 @@ def test_limit_on_damage(tmp_path, caplog):
     assert caplog.text.count('skipped unreadable frame') == 2 and str(tmp_path / 'b') in caplog.text
     with pytest.raises(RuntimeError, match='more than 2 unreadable frames.*a: cut off'):
         damage.report(UnreadableFrame(tmp_path / 'c', 'cut off'))
+
+
+def test_a_folder_that_was_missing_is_looked_at_again(tmp_path):
+    folder = tmp_path / 'later'
+    assert list_pictures(folder) == []
+    folder.mkdir()
+    picture(folder / '1.png')
+    assert list_pictures(folder) == ['1.png']
