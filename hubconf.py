@@ -146,8 +146,8 @@ def instance(pretrained: bool | str = False, progress: bool = True, **form):
     """Network for a matte of each person from rough masks: `pha, *state = network(src, msk, *state)`.
 
     Args:
-        pretrained: the path of a .pth or .safetensors file, ours or released (CC BY-NC 4.0), or False for random
-            weights.
+        pretrained: True for our own weights; the path of a .pth or .safetensors file, ours or released (CC BY-NC 4.0);
+            or False for random weights.
         progress: there is nothing to download.
         form: without weights, of `InstanceForm`: channels, slots, ...; of the video network where `video` is not False.
     Returns:
@@ -155,11 +155,8 @@ def instance(pretrained: bool | str = False, progress: bool = True, **form):
     """
     from model.families import build_network
     from model.weights import load_network
-    if pretrained is True:
-        raise ValueError('pretrained must be the path of a checkpoint, or False for instance: it has no weights of our '
-                         'own that True could stand for')
     if pretrained:
-        return load_network(pretrained, progress=progress)
+        return load_network('instance_default' if pretrained is True else pretrained, progress=progress)
     return build_network('instance' if form.pop('video', True) else 'instance_image', **form)
 
 

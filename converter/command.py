@@ -59,7 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     people.add_argument('--combine', action='store_true', help='outputs without {person} hold everybody with a mask')
     people.add_argument('--instance-engine', choices=INSTANCE_ENGINES, help='split divides the matte of --checkpoint, '
                         'network is that of --instance-weights (default: network where there are weights)')
-    people.add_argument('--instance-weights', metavar='FILE', help='.pth or .safetensors of an instance network')
+    people.add_argument('--instance-weights', metavar='FILE', help='.pth or .safetensors of an instance network '
+                                                                       '(default of network: our own)')
 
     add_network_flags(parser)
     add_size_flags(parser)

@@ -27,6 +27,7 @@ from video.render import Renderer
 from .conversion import Conversion, ConversionReport, Predicted
 
 PERSON = '{person}'
+OWN_INSTANCES = 'instance_default'       # what 'network' means where no weights are named
 INSTANCE_ENGINES = ('split', 'network')
 
 
@@ -58,7 +59,7 @@ def choose_instances(engine: str | None, weights: str | Path | InstanceMatter | 
     """The instance network that is meant, or None for 'split'.
 
     Raises:
-        ValueError: an engine without its weights, weights without masks, or an unknown engine.
+        ValueError: an engine or weights without masks, or an unknown engine.
     """
     if engine not in (None, *INSTANCE_ENGINES):
         raise ValueError(f'instance_engine must be {" or ".join(INSTANCE_ENGINES)}, got {engine!r}')
@@ -66,11 +67,9 @@ def choose_instances(engine: str | None, weights: str | Path | InstanceMatter | 
         raise ValueError('instance_engine and instance_weights need masks')
     if engine == 'split' or (engine is None and weights is None):
         return None
-    if weights is None:
-        raise ValueError('instance_engine network needs instance_weights: none come with this repository, split does '
-                         'without')
-    return weights if isinstance(weights, InstanceMatter) else InstanceMatter(weights, device,
-                                                                              reset_on_cut=reset_on_cut)
+    if isinstance(weights, InstanceMatter):
+        return weights
+    return InstanceMatter(OWN_INSTANCES if weights is None else weights, device, reset_on_cut=reset_on_cut)
 
 
 def filled(masks: ClipMasks, reader: Reader, matter: Matter, input_resize: tuple[int, int] | None,

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from model.instance.checkpoint import load_instance_network
 from model.instance.network import InstanceMattingNetwork
 from model.instance.spectral import fold_spectral
+from model.weights import OWN
 
 from .cuts import CutDetector
 from .device import choose_device
@@ -40,7 +41,7 @@ class InstanceMatter:
     """Mattes each person with the instance network.
 
     Args:
-        network: it is folded in place, so it cannot be trained afterwards.
+        network: it is folded in place, so it cannot be trained afterwards; or a file, or a name in `model.weights.OWN`.
         window, overlap: frames, see above.
         short_side: [px] inside the network; smaller frames stay as they are. None: as many pixels as the weights were
             trained for where they say so, else 576.
@@ -55,7 +56,7 @@ class InstanceMatter:
         if not 0 <= overlap < window:
             raise ValueError(f'overlap must be at least 0 and less than the window of {window} frames, got {overlap}')
         if isinstance(network, str | Path):
-            network = load_instance_network(network)
+            network = load_instance_network(OWN.get(str(network), network))
         self.device = choose_device('auto') if device is None else torch.device(device)
         self.network = fold_spectral(network).eval().to(self.device)
         self.window = window if network.form.video else 1

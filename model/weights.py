@@ -21,7 +21,9 @@ from .state_dicts import checksum, load_strictly, read_state
 
 DEFAULT_WEIGHTS = Path(__file__).parent / 'weights' / 'default.safetensors'
 BACKGROUND_WEIGHTS = DEFAULT_WEIGHTS.with_name('background_default.safetensors')      # with a background plate
-OWN: dict[str, Path] = {'default': DEFAULT_WEIGHTS, 'background_default': BACKGROUND_WEIGHTS}     # of this repository
+INSTANCE_WEIGHTS = DEFAULT_WEIGHTS.with_name('instance_default.safetensors')          # a matte for each person
+OWN: dict[str, Path] = {'default': DEFAULT_WEIGHTS, 'background_default': BACKGROUND_WEIGHTS,     # of this repository
+                        'instance_default': INSTANCE_WEIGHTS}
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,14 @@ def tiny(path):
     return path
 
 
+def test_network_without_weights_is_our_own(clip, tmp_path):
+    masks = write_masks(tmp_path / 'masks')
+    convert(clip, masks, tmp_path, instance_engine='network')
+    for n, person in enumerate(('anna', 'ben')):
+        pha = alphas(tmp_path / f'person_{person}.mkv')
+        assert pha[0][disc(0, n)].mean() > 0.5 > 5 * pha[0][disc(0, 1 - n)].mean()
+
+
 def test_an_instance_network_as_checkpoint_says_where_it_belongs(clip, tmp_path, capsys):
     weights = tiny(tmp_path / 'net.safetensors')
     assert main([str(clip), '-o', str(tmp_path / 'out.mkv'), '--checkpoint', str(weights), '--device', 'cpu']) == 2
@@ -164,7 +172,6 @@ def bad_masks(tmp_path):
     (['--combine', '-o', 'all.mov'], '--combine needs --masks'),
     (['--output-labels', 'l.mp4'], '--output-labels needs --masks'),
     (['--masks', 'masks', '--skip-existing', '-o', 'p_{person}.mov'], '--skip-existing cannot be combined'),
-    (['--masks', 'masks', '--instance-engine', 'network', '-o', 'p_{person}.mov'], 'needs instance_weights'),
     (['--masks', 'masks', '--instance-weights', 'in.mkv', '-o', 'p_{person}.mov'], 'checkpoint in.mkv '),
 ])
 def test_bad_input_is_one_line(clip, tmp_path, monkeypatch, capsys, checkpoint, arguments, message):
