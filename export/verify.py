@@ -26,7 +26,9 @@ class Limit:
         return f'limit {self.maximum:g}, mean {self.mean:g}'
 
 
-FP32 = Limit(1e-4, 1e-5)
+# A tenth of a step of 8 bits: over frames that carry states single pixels of our own weights move by 1e-4 between two
+# runtimes, while the mean is 3e-8.
+FP32 = Limit(4e-4, 1e-5)
 # The fast guided filter divides covariances by variances of down to its eps: rounding in single precision alone moves
 # pixels of PyTorch's own result by 1e-4 (against double precision), and of two runtimes by up to 4e-4.
 FAST_GUIDED_FILTER = 1e-3
