@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from files import as_script as _as_script  # noqa: F401  `files` here is the module of this package
+import files.as_script as _as_script  # noqa: F401  (`dataset.files` is another module)
 
 _MODULES = {'MATTING_SETS': 'matting', 'MattingDataset': 'matting', 'matting_dataset': 'matting',
             'SeededDataset': 'draws', 'item_draws': 'draws', 'data_paths': 'paths', 'random_crop': 'crop',
