@@ -1,15 +1,23 @@
-"""Masks for every frame from masks of some: carried forward and backward from the nearest key frames."""
+"""Masks for every frame from masks of some: carried forward and backward from the nearest key frames.
+
+Between a mask and one that is empty somebody comes or goes, at a frame that nobody named. The mask is carried all the
+way, and given up where the matte has not seen this person for a moment.
+"""
 
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 
 from .flow import Carrier, snap, thumbnail, thumbnail_size
 from .track import MaskTrack, resize_mask
+
+SEEN = 0.1      # of a mask: where the matte covers less of it, this person may have gone
+GONE = 4        # frames of that in a row: he has
 
 
 @dataclass(frozen=True)
@@ -77,25 +85,46 @@ def fill(track: MaskTrack, frames: Iterable[tuple[np.ndarray, np.ndarray | None]
         thumbs.append(grey if grey.shape == (small[1], small[0]) else cv2.resize(grey, small))
         mattes.append(None if matte is None else cv2.resize(np.uint8(np.clip(matte, 0, 1) * 255 + 0.5), small))
     filled = tuple({} for _ in track.people)
-    nearest = [sorted(frames) for frames in track.entries]
+    keys = [_Keys(track, n, small) for n in range(len(track.people))]
     for order in (range(len(thumbs)), range(len(thumbs) - 1, -1, -1)):
-        _carry(track, nearest, order, thumbs, mattes, small, filled)
+        _carry(track, keys, order, thumbs, mattes, small, filled)
     return FilledTrack(track, filled, small)
 
 
-def _carry(track: MaskTrack, keys: list[list[int]], order: range, thumbs: '_Thumbnails', mattes: '_Thumbnails',
+class _Keys:
+    """The frames that have a mask of one person, and which of them the others are filled from."""
+
+    def __init__(self, track: MaskTrack, person: int, small: tuple[int, int]):
+        self.frames = sorted(track.entries[person])
+        self.empty = cache(lambda frame: not track.at(frame, small)[person].any())
+
+    def of(self, frame: int) -> tuple[int, bool]:
+        """The key frame that a frame is filled from, -1 where there is none; and whether the other one beside it says
+        that nobody is there."""
+        place = bisect_left(self.frames, frame)
+        around = self.frames[max(place - 1, 0):place + 1]
+        if len(around) == 2 and self.empty(around[0]) != self.empty(around[1]):
+            return around[self.empty(around[0])], True
+        return min(around, key=lambda other: abs(other - frame), default=-1), False
+
+
+def _carry(track: MaskTrack, keys: list[_Keys], order: range, thumbs: '_Thumbnails', mattes: '_Thumbnails',
            small: tuple[int, int], filled: tuple[dict[int, Filled], ...]) -> None:
     """Go through the clip in one direction and fill the frames whose nearest masks come from that side."""
     N, carrier = len(track.people), Carrier()
     masks = np.zeros((N, small[1], small[0]), np.float32)
-    key, sure, before = np.full(N, -1), np.ones(N), None
+    key, sure, unseen, before = np.full(N, -1), np.ones(N), np.zeros(N, int), None
     for frame in order:
         known = track.known(frame)
-        wanted = ~known & (key >= 0) & (key == [nearest_key(own, frame) for own in keys])
+        nearest, going = map(np.array, zip(*(own.of(frame) for own in keys)))
+        wanted = ~known & (key >= 0) & (key == nearest)
         if wanted.any():
             masks[wanted], step = carrier.carry(masks[wanted], thumbs[before], thumbs[frame])
             matte = mattes[frame]
-            if matte is not None:       # the matte is everybody's: people whose masks are known here share it out too
+            if matte is not None:
+                unseen = np.where(wanted & going & ~seen_by(matte, masks), unseen + 1, 0)
+                masks[unseen >= GONE] = 0
+                # the matte is everybody's: people whose masks are known here share it out too
                 everybody = np.where(known[:, None, None], track.at(frame, small), masks).astype(np.float32)
                 masks[wanted] = snap(everybody, matte / np.float32(255))[wanted]
             sure[wanted] *= step
@@ -105,15 +134,14 @@ def _carry(track: MaskTrack, keys: list[list[int]], order: range, thumbs: '_Thum
         masks[~known & ~wanted] = 0
         if known.any():
             masks[known] = track.at(frame, small)[known]
-            key[known], sure[known] = frame, 1
+            key[known], sure[known], unseen[known] = frame, 1, 0
         before = frame
 
 
-def nearest_key(keys: list[int], frame: int) -> int:
-    """The nearest of sorted frames, the earlier of two; -1 where there is none."""
-    place = bisect_left(keys, frame)
-    around = keys[max(place - 1, 0):place + 1]
-    return min(around, key=lambda other: abs(other - frame), default=-1)
+def seen_by(matte: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """(N,) whether a matte (h, w) uint8 covers some of each mask (N, h, w); it does of an empty one."""
+    hard = masks > 0.5
+    return (hard & (matte > 127)).sum((1, 2)) >= SEEN * hard.sum((1, 2))
 
 
 class _Thumbnails:

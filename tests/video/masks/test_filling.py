@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from video.masks.filling import fill, nearest_key, pack, runs, unpack
+from video.masks.filling import GONE, fill, pack, runs, unpack
 from video.masks.flow import Carrier, snap, thumbnail, thumbnail_size
 from video.masks.track import Entry, MaskTrack
 
@@ -80,6 +80,12 @@ def test_a_lost_person_is_not_sure():
     assert filled.filled[0][5].sure < 0.5
 
 
+def test_the_nearest_mask_is_carried_the_earlier_of_two():
+    source = Masks()
+    filled = fill(track(source, (1, 5), ()), [(source.picture(f), None) for f in range(8)])
+    assert [filled.filled[0][f].key for f in (0, 2, 3, 4, 6, 7)] == [1, 1, 1, 5, 5, 5] and filled.filled[1] == {}
+
+
 def test_who_is_gone_stays_gone():
     class Gone(Masks):
         def read(self, key):
@@ -87,6 +93,37 @@ def test_who_is_gone_stays_gone():
     source = Gone()
     filled = fill(track(source, (0, 3), range(6)), [(Masks().picture(f), None) for f in range(6)])
     assert filled.at(1, (W, H))[0].any() and not filled.at(4, (W, H))[0].any()
+
+
+LAST = 15
+
+
+class Leaves(Masks):
+    """Anna is there up to frame 8; with `turned` the clip runs backward."""
+
+    def __init__(self, turned: bool):
+        super().__init__()
+        self.turned = turned
+
+    def read(self, key):
+        frame, person = divmod(key, 2)
+        frame = LAST - frame if self.turned else frame
+        return np.zeros((H, W), bool) if person == 0 and frame > 8 else super().read(2 * frame + person)
+
+
+@pytest.mark.parametrize('turned', [False, True])
+def test_who_comes_or_goes_is_followed_as_long_as_the_matte_sees_him(turned):
+    source = Leaves(turned)
+    filled = fill(track(source, (0, LAST), range(LAST + 1)),
+                  [(source.picture(f), source.matte(f)) for f in range(LAST + 1)])
+    for frame in range(1, LAST):
+        mask, true = filled.at(frame, (W, H))[0], source.read(2 * frame)
+        since = (LAST - frame if turned else frame) - 8
+        if since <= 0:
+            assert overlap(mask, true) > 0.9, frame
+        else:
+            assert mask.any() == (since < GONE), frame
+    assert {item.key for item in filled.filled[0].values()} == {LAST if turned else 0}
 
 
 def test_snap_follows_the_matte_and_leaves_the_unseen():
@@ -110,6 +147,5 @@ def test_carry_of_a_still_picture_is_sure():
 def test_small_things():
     assert thumbnail_size(1920, 1080) == (480, 270) and thumbnail_size(64, 48) == (64, 48)
     assert runs([1, 2, 3, 7, 9, 10]) == [[1, 2, 3], [7], [9, 10]]
-    assert [nearest_key([4, 8], f) for f in (0, 5, 6, 7, 20)] == [4, 4, 4, 8, 8] and nearest_key([], 3) == -1
     mask = Masks().read(0)
     np.testing.assert_array_equal(unpack(pack(mask), (W, H)), mask)
