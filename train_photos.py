@@ -62,6 +62,10 @@ PRESETS: dict[str, tuple[Phase, ...]] = {
     'cpu_more': (Phase(0.4, ((256, 8), (320, 5)), 1, coarse=True, natural=10, natural_size=288),
                  Phase(0.35, ((256, 4),), 3, coarse=True, natural=8, warm_up=24),
                  Phase(0.25, ((256, 3), (320, 2), (384, 1)), 2, natural=4, natural_size=320, warm_up=20)),
+    # two cores, from weights: mostly real scenes; memory and the whole network only at the end
+    'cpu_scenes': (Phase(0.6, ((256, 5), (320, 3)), 1, coarse=True, natural=16, natural_size=288),
+                   Phase(0.2, ((256, 4),), 3, coarse=True, natural=8, warm_up=12),
+                   Phase(0.2, ((256, 3), (384, 1)), 2, natural=4, natural_size=320, warm_up=12)),
     # two cores, after it: a run of its own, whose rates begin anew, for edges and the refiner
     'cpu_edges': (Phase(0.25, ((256, 4),), 3, coarse=True, natural=6, warm_up=24),
                   Phase(0.3, ((256, 3), (384, 1)), 2, natural=3, warm_up=20),
@@ -85,6 +89,8 @@ class PhotoConfig(ClockSettings):
     pretrained_backbone: bool = setting('without --checkpoint: start the encoder from ImageNet', True)
     frozen_statistics: bool = setting("keep the statistics of the encoder's batch norms", True)
     checkpoint: str = setting('weights to start from: a path or a name of model.weights', '')
+    frozen: str = setting('beginnings of names of weights that stay as they are, separated by commas: with '
+                          'backbone._conv_stem,backbone._blocks.0.,... an update takes two thirds of the time', '')
     objects: str = setting('folder of pictures with alpha of things that are not people, laid behind the people', '')
     natural: str = setting('folders with photos/ and masks/ of natural photos, separated by commas; without them their '
                            'pass is left out', '')
@@ -140,7 +146,23 @@ def build_network(config: PhotoConfig, device: torch.device, fresh: bool) -> Mat
         split_dilation(network)
         if config.frozen_statistics and config.model_variant in JOINED:
             join_norms(network.backbone)
+    freeze(network, [name for name in config.frozen.split(',') if name])
     return network
+
+
+def freeze(network: MattingNetwork, beginnings: Sequence[str]) -> None:
+    """Keep the weights whose names begin so.
+
+    Raises:
+        ValueError: a beginning that no name has.
+    """
+    weights = dict(network.named_parameters())
+    for beginning in beginnings:
+        chosen = [weight for name, weight in weights.items() if name.startswith(beginning)]
+        if not chosen:
+            raise ValueError(f'--frozen: no weight begins with {beginning!r}, expected for example backbone.')
+        for weight in chosen:
+            weight.requires_grad_(False)
 
 
 def build_passes(config: PhotoConfig, device: torch.device,
