@@ -174,8 +174,7 @@ def choose_ratio(args: argparse.Namespace, network: nn.Module, width: int, heigh
     """As `Matter` does; a network that takes none sees frames as they are."""
     if not network.interface.takes_ratio:
         return 1.0
-    aimed = min(auto_ratio(width, height, network.inference_size), network.interface.largest_ratio)
-    return parse_ratio(args.downsample_ratio) or aimed
+    return parse_ratio(args.downsample_ratio) or auto_ratio(width, height, network.inference_size)
 
 
 def first_frame(args: argparse.Namespace) -> np.ndarray:

@@ -41,7 +41,7 @@ def count_multiply_adds(model: nn.Module, width: int, height: int, ratio: float 
     with a plate is. Custom kernels (a scan) are not counted.
     """
     interface, device = interface_of(model), next(model.parameters()).device
-    if interface.largest_ratio == 1:
+    if not interface.refines:
         width, height, ratio = int(width * ratio), int(height * ratio), 1.0
     pictures = stand_ins(interface, torch.zeros(1, 3, height, width, device=device))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:

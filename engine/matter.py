@@ -83,8 +83,7 @@ class Matter:
         if not self.interface.takes_ratio:
             return 1.0
         factor = self._chooser.factor if self._chooser is not None else 1.0
-        return self.ratio or min(auto_ratio(width, height, round(factor * self.inference_size)),
-                                 self.interface.largest_ratio)
+        return self.ratio or auto_ratio(width, height, round(factor * self.inference_size))
 
     def check_size(self, width: int, height: int) -> None:
         """

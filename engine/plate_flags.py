@@ -62,8 +62,8 @@ def load_plate_model(args: argparse.Namespace) -> nn.Module:
         if given is not None and given != found:
             raise ValueError(f'--model-checkpoint {args.checkpoint} has {flag} {found}, --model-{flag} says {given}: '
                              'leave the flag out')
-    if args.model_backbone_scale is not None and not 0 < args.model_backbone_scale <= 0.5:
-        raise ValueError(f'--model-backbone-scale must be in (0, 0.5], got {args.model_backbone_scale}')
+    if args.model_backbone_scale is not None and not 0 < args.model_backbone_scale <= 1:
+        raise ValueError(f'--model-backbone-scale must be in (0, 1], got {args.model_backbone_scale}')
     if args.model_refine_sample_pixels < 0 or not args.model_refine_threshold >= 0:
         raise ValueError('--model-refine-sample-pixels and --model-refine-threshold must be at least 0')
     if hasattr(network, 'settings'):

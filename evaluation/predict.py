@@ -108,7 +108,6 @@ def _run_frames(model: Model, frames: dict[str, Path], folder: Path, downsample_
             raise ValueError(f'{path} is {image.shape[1]}x{image.shape[0]}, the first frame {size[1]}x{size[0]}')
         ratio = downsample_ratio or getattr(model, 'downsample_ratio', None) or auto_ratio(
             *size[1::-1], choose_inference_size(model))
-        ratio = min(ratio, interface.largest_ratio)
         cues = [] if plate is None else [to_tensor(plate, device, dtype)]
         src = to_tensor(image, device, dtype)
         start = time.perf_counter()

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace, sample_frames: SampleFrames) -> int:
     network = reparameterize_model(load_network(args.checkpoint, args.variant, args.refiner))
     chosen.check_network(network)
     options = ExportOptions(size, ratio, args.precision, shapes, calibration, network.inference_size,
-                            network.interface.largest_ratio)
+                            network.interface.refines)
     print(f'{args.checkpoint}: {network.describe()}')
     for line in export(network, chosen, args.output, options, frames[:FRAMES]):
         print(line)
@@ -120,7 +120,7 @@ def verify(network: MattingNetwork, chosen: Format, path: Path, options: ExportO
     cases = [(options.size, options.ratio)]
     if not options.static and options.ratio < 1:
         small = tuple(max(1, int(side * options.ratio)) for side in options.size)
-        cases.append((small, 1.0 if network.interface.largest_ratio == 1 else options.ratio))
+        cases.append((small, options.ratio if options.refines else 1.0))
     limit = limit_for(network, chosen.module.LIMITS[options.precision])
     for size, ratio in cases:
         difference = compare(network, exported, fit_frames(frames, size), ratio)

@@ -23,7 +23,8 @@ class ExportOptions:
         calibration: (H, W, 3) uint8 frames of `size`: what int8 quantisation takes its ranges from, and fp16 is
             searched for overflow with.
         inference_size: [px] long side inside the network that a chosen ratio gives.
-        largest_ratio: that the network takes.
+        refines: the network has a part for full size, which files of small frames keep too: a chosen ratio is at most
+            one half, above which that part has nothing to do.
     Raises:
         ValueError: naming the flag.
     """
@@ -34,7 +35,7 @@ class ExportOptions:
     shapes: str = 'dynamic'
     calibration: list[np.ndarray] = field(default_factory=list)
     inference_size: int = INFERENCE_SIZE
-    largest_ratio: float = 1.0
+    refines: bool = False
 
     def __post_init__(self):
         if min(self.size) < 1:
@@ -50,7 +51,7 @@ class ExportOptions:
     @property
     def ratio(self) -> float:
         """The ratio, chosen from the size when it was not given."""
-        return self.downsample_ratio or min(auto_ratio(*self.size, self.inference_size), self.largest_ratio)
+        return self.downsample_ratio or min(auto_ratio(*self.size, self.inference_size), 0.5 if self.refines else 1.)
 
     @property
     def static(self) -> bool:

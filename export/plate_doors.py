@@ -32,9 +32,9 @@ def door(name: str, sample_frames: SampleFrames, argv: list[str] | None = None) 
         check_output(args.output, args.overwrite, {'--model-checkpoint': args.checkpoint})
         network = load_plate_model(args)
         precision = {'float32': 'fp32', 'float16': 'fp16'}[args.precision]
-        takes_ratio, largest = network.interface.takes_ratio, network.interface.largest_ratio
+        takes_ratio, refines = network.interface.takes_ratio, network.interface.refines
         options = ExportOptions(SIZE, network.backbone_scale if takes_ratio else None, precision,
-                                chosen.module.SHAPES[0], [], network.inference_size, largest)
+                                chosen.module.SHAPES[0], [], network.inference_size, refines)
         chosen.check(args.output, options)
         for line in export(network, chosen, args.output, options, fit_frames(sample_frames(FRAMES), SIZE)):
             print(line)

@@ -23,7 +23,6 @@ class Interface:
         inputs: pictures, `src` first. outputs: pictures, `pha` among them.
         states: of the last frame; None before the first. A network without any takes frames in any order, as a batch.
         takes_ratio: whether frames are downsampled inside, by a ratio that comes with them.
-        largest_ratio: that it may be.
         people: channels of masks, and of alpha where there are masks.
     """
 
@@ -31,7 +30,6 @@ class Interface:
     states: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ('fgr', 'pha')
     takes_ratio: bool = False
-    largest_ratio: float = 1.0
     people: int = 1
 
     @property
@@ -63,6 +61,11 @@ class Interface:
         """Of a picture."""
         return self.people if 'msk' in self.inputs and name in ('msk', 'pha') else CHANNELS[name]
 
+    @property
+    def refines(self) -> bool:
+        """Whether a part sees frames at full size, beside one that sees them downsampled."""
+        return 'ref_sm' in self.outputs
+
     def first_states(self) -> list[None]:
         """What a network is given before the first frame."""
         return [None] * len(self.states)
@@ -87,8 +90,7 @@ class Interface:
 
 MATTING = Interface(states=('r1', 'r2', 'r3', 'r4'), takes_ratio=True)
 PLATE_BASE = Interface(('src', 'bgr'), (), ('pha', 'fgr', 'err', 'hid'))
-PLATE_REFINE = Interface(('src', 'bgr'), (), ('pha', 'fgr', 'pha_sm', 'fgr_sm', 'err_sm', 'ref_sm'), takes_ratio=True,
-                         largest_ratio=0.5)
+PLATE_REFINE = Interface(('src', 'bgr'), (), ('pha', 'fgr', 'pha_sm', 'fgr_sm', 'err_sm', 'ref_sm'), takes_ratio=True)
 
 INSTANCE = Interface(('src', 'msk'), ('r1',), ('pha',))         # with as many people as the network has slots
 INSTANCE_IMAGE = Interface(('src', 'msk'), (), ('pha',))

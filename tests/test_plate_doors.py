@@ -80,8 +80,8 @@ def test_exports(name, checkpoint, tmp_path, capsys):
              '0.25']
     assert door(name, lambda count: sample(count, (96, 64)), flags) == 0
     assert (tmp_path / f'net.{name}').is_file() and 'max difference' in capsys.readouterr().out
-    assert door(name, lambda count: sample(count, (96, 64)), [*flags[:-1], '0.7', '--overwrite']) == 2
-    assert '--model-backbone-scale must be in (0, 0.5], got 0.7' in capsys.readouterr().err
+    assert door(name, lambda count: sample(count, (96, 64)), [*flags[:-1], '1.7', '--overwrite']) == 2
+    assert '--model-backbone-scale must be in (0, 1], got 1.7' in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from ..interface import INFERENCE_SIZE, PLATE_BASE, PLATE_REFINE
-from .backbones import BACKBONES, IN_CHANNELS
-from .refiner import Refiner
+from .backbones import BACKBONES, GRIDS, IN_CHANNELS
+from .refiner import Refiner, resize
 
 OUTPUTS = 1 + 3 + 1 + 32        # alpha, residual of the colours, error, hidden
 ASPP_CHANNELS = 256
@@ -71,6 +71,7 @@ class MattingBase(nn.Module):
             raise ValueError(f'backbone must be one of {", ".join(BACKBONES)}, got {backbone!r}')
         spec = BACKBONES[backbone]
         self.variant, self.inference_size = backbone, INFERENCE_SIZE
+        self.grid = GRIDS.get(backbone, 1)
         self.backbone = spec.create(pretrained_backbone, IN_CHANNELS, normalize=False)
         self.aspp = ASPP(spec.channels[3], [3, 6, 9], ASPP_CHANNELS)
         self.decoder = Decoder(spec.channels, IN_CHANNELS, OUTPUTS)
@@ -103,9 +104,11 @@ class MattingBase(nn.Module):
         """As `forward`, but the colours are still the residual, which is not bounded."""
         if src.dim() != 4 or src.shape != bgr.shape:
             raise ValueError(f'src and bgr must both be (B, 3, H, W), got {list(src.shape)} and {list(bgr.shape)}')
-        x = torch.cat([src, bgr], dim=1)
+        H, W = src.shape[-2], src.shape[-1]
+        x = fill_up(torch.cat([src, bgr], dim=1), self.grid)
         f1, f2, f3, f4 = self.backbone(x)
-        pha, residual, err, hid = self.decoder(self.aspp(f4), f3, f2, f1, x).split([1, 3, 1, 32], dim=1)
+        x = self.decoder(self.aspp(f4), f3, f2, f1, x)[:, :, :H, :W]
+        pha, residual, err, hid = x.split([1, 3, 1, 32], dim=1)
         return pha.clamp(0, 1), residual, err.clamp(0, 1), F.relu(hid)
 
 
@@ -116,7 +119,8 @@ class MattingRefine(MattingBase):
 
     Args:
         backbone, pretrained_backbone: as in `MattingBase`.
-        backbone_scale: share of the sides that the coarse network sees, in (0, 0.5].
+        backbone_scale: share of the sides that the coarse network sees, in (0, 1]. Above one half it sees enough: its
+            answer is enlarged, nothing is refined.
         refine_mode: 'sampling' refines a fixed number of pixels per picture, 'thresholding' those with an error above
             `refine_threshold`, 'full' all.
         refine_sample_pixels: of 'sampling', at most; a picture with fewer is refined everywhere.
@@ -134,8 +138,8 @@ class MattingRefine(MattingBase):
                  refine_sample_pixels: int = 80_000, refine_threshold: float = 0.1, refine_kernel_size: int = 3,
                  refine_prevent_oversampling: bool = True, pretrained_backbone: bool | str | Path = False):
         super().__init__(backbone, pretrained_backbone)
-        if not 0 < backbone_scale <= 0.5:
-            raise ValueError(f'backbone_scale must be in (0, 0.5], got {backbone_scale}')
+        if not 0 < backbone_scale <= 1:
+            raise ValueError(f'backbone_scale must be in (0, 1], got {backbone_scale}')
         if refine_mode not in REFINE_MODES:
             raise ValueError(f'refine_mode must be one of {", ".join(REFINE_MODES)}, got {refine_mode!r}')
         if refine_sample_pixels < 0 or not refine_threshold >= 0:
@@ -160,15 +164,20 @@ class MattingRefine(MattingBase):
             a patch was refined, H/4 rounded up. All in [0, 1].
         """
         scale = self.backbone_scale if downsample_ratio is None else downsample_ratio
-        if not 0 < scale <= 0.5:
-            raise ValueError(f'downsample_ratio must be in (0, 0.5] for a network with a refiner, got {scale}')
+        if not 0 < scale <= 1:
+            raise ValueError(f'downsample_ratio must be in (0, 1], got {scale}')
         H, W = src.shape[-2], src.shape[-1]
-        src, bgr = fill_up(src), fill_up(bgr)
+        src, bgr = fill_up(src, 4), fill_up(bgr, 4)
         src_sm, bgr_sm = shrink(src, scale), shrink(bgr, scale)
         pha_sm, residual_sm, err_sm, hid_sm = self.coarse(src_sm, bgr_sm)
-        pha, residual, ref_sm = self.refiner(
-            src, bgr, pha_sm, residual_sm, err_sm, hid_sm, self.refine_mode, self.refine_sample_pixels,
-            self.refine_threshold, self.refine_prevent_oversampling)
+        if scale > 0.5:
+            h, w = src.shape[-2], src.shape[-1]
+            pha, residual = resize(pha_sm, h, w), resize(residual_sm, h, w)
+            ref_sm = torch.zeros_like(resize(pha_sm, h // 4, w // 4))
+        else:
+            pha, residual, ref_sm = self.refiner(
+                src, bgr, pha_sm, residual_sm, err_sm, hid_sm, self.refine_mode, self.refine_sample_pixels,
+                self.refine_threshold, self.refine_prevent_oversampling)
         pha = pha.clamp(0, 1)[:, :, :H, :W]
         fgr = (residual + src).clamp(0, 1)[:, :, :H, :W]
         return pha, fgr, pha_sm, (residual_sm + src_sm).clamp(0, 1), err_sm, ref_sm
@@ -184,12 +193,12 @@ def shrink(x: Tensor, scale: float) -> Tensor:
     return F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False, recompute_scale_factor=True)
 
 
-def fill_up(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> both sides a multiple of 4, the last row and column repeated.
+def fill_up(x: Tensor, grid: int) -> Tensor:
+    """(B, C, H, W) -> both sides a multiple of `grid`, the last row and column repeated.
 
     Always by the same index arithmetic, whatever the size: a branch would be frozen into an exported file.
     """
     H, W = x.shape[-2], x.shape[-1]
-    rows = torch.arange((H + 3) // 4 * 4, device=x.device).clamp(max=H - 1)
-    columns = torch.arange((W + 3) // 4 * 4, device=x.device).clamp(max=W - 1)
+    rows = torch.arange((H + grid - 1) // grid * grid, device=x.device).clamp(max=H - 1)
+    columns = torch.arange((W + grid - 1) // grid * grid, device=x.device).clamp(max=W - 1)
     return x.index_select(2, rows).index_select(3, columns)

@@ -35,7 +35,7 @@ def tensor(pixels):
 def test_step_equals_the_network(network, frames):
     matter = Matter(network, background_plate=PlateCue(frames[1], align=False, light=False))
     fgr, pha = matter.step(frames[0])
-    expected = network(tensor(frames[0]), tensor(frames[1]), 0.5)
+    expected = network(tensor(frames[0]), tensor(frames[1]), 1.)
     torch.testing.assert_close(pha[None], expected[0], atol=1e-4, rtol=0)
     torch.testing.assert_close(fgr[None], expected[1], atol=1e-4, rtol=0)
 
@@ -49,7 +49,7 @@ def test_several_frames_and_a_plate_that_is_handed_in(network, frames):
 
 
 def test_errors_and_refined_patches_are_shown_at_full_size(network, frames):
-    prediction = Matter(network, background_plate=frames[1]).predict(frames[:1])[0]
+    prediction = Matter(network, 0.5, background_plate=frames[1]).predict(frames[:1])[0]
     rows = prediction.rows(0, H, ('pha', 'fgr', 'err', 'ref'))
     assert {name: tuple(x.shape) for name, x in rows.items()} == {
         'pha': (1, H, W), 'fgr': (3, H, W), 'err': (1, H, W), 'ref': (1, H, W)}
@@ -57,11 +57,11 @@ def test_errors_and_refined_patches_are_shown_at_full_size(network, frames):
     assert prediction.rows(0, H).keys() == {'fgr', 'pha'}
 
 
-def test_ratio_is_at_most_a_half_and_aims_at_the_inference_size(network):
+def test_ratio_aims_at_the_inference_size(network):
     matter = Matter(network)
-    assert matter.ratio_for(512, 288) == 0.5 and matter.ratio_for(2048, 1152) == 0.25
-    with pytest.raises(ValueError, match=r'downsample_ratio must be in \(0, 0.5\] for a network with a refiner, got 1'):
-        Matter(network, 1.).predict([np.zeros((32, 32, 3), np.uint8)], bgr=[np.zeros((32, 32, 3), np.uint8)])
+    assert matter.ratio_for(512, 288) == 1. and matter.ratio_for(2048, 1152) == 0.25
+    with pytest.raises(ValueError, match=r'downsample_ratio must be in \(0, 1\], got 2'):
+        Matter(network, 2.).predict([np.zeros((32, 32, 3), np.uint8)], bgr=[np.zeros((32, 32, 3), np.uint8)])
 
 
 def test_missing_and_useless_plates(network, frames):

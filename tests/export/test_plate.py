@@ -31,7 +31,7 @@ def network():
 def exported(network, name, path, shapes=None, precision='fp32'):
     chosen = Format.load(name)
     options = ExportOptions(SIZE, None, precision, shapes or chosen.module.SHAPES[0], clip(4, SIZE),
-                            network.inference_size, network.interface.largest_ratio)
+                            network.inference_size, network.interface.refines)
     return list(export(network, chosen, path, options, clip(3, SIZE)))
 
 

@@ -82,7 +82,7 @@ def test_odd_sizes_are_filled_up_and_cut_back(refine, H, W):
     assert pha.shape == (1, 1, H, W) and fgr.shape == (1, 3, H, W)
     assert ref_sm.shape == (1, 1, -(-H // 4), -(-W // 4))
     filled = F.pad(src, (0, -W % 4, 0, -H % 4), mode='replicate')
-    assert torch.equal(fill_up(src), filled)
+    assert torch.equal(fill_up(src, 4), filled)
     whole = refine(filled, F.pad(bgr, (0, -W % 4, 0, -H % 4), mode='replicate'))
     torch.testing.assert_close(pha, whole[0][..., :H, :W])
 
@@ -118,6 +118,28 @@ def test_no_patch_is_the_enlarged_coarse_result(refine, mode):
     refine.refine_mode, refine.refine_sample_pixels, refine.refine_threshold = 'sampling', 640, 0.1
     assert ref_sm.sum() == 0
     torch.testing.assert_close(pha, F.interpolate(pha_sm, size=(64, 80), mode='bilinear').clamp(0, 1))
+
+
+@torch.no_grad()
+def test_above_one_half_the_coarse_answer_is_the_answer(refine):
+    src, bgr = pair(H=62, W=81)
+    pha, fgr, pha_sm, fgr_sm, _, ref_sm = refine(src, bgr, downsample_ratio=1.)
+    assert ref_sm.shape == (1, 1, 16, 21) and not ref_sm.any()
+    assert torch.equal(pha, pha_sm[..., :62, :81]) and torch.equal(fgr, fgr_sm[..., :62, :81])
+    pha, _, pha_sm, *_ = refine(src, bgr, downsample_ratio=0.75)
+    expected = F.interpolate(pha_sm, size=(64, 84), mode='bilinear')[..., :62, :81]
+    torch.testing.assert_close(pha, expected)
+
+
+@pytest.mark.parametrize('backbone', sorted(BACKBONES))
+@torch.no_grad()
+def test_grid_of_the_coarse_network(backbone):
+    network = MattingBase(backbone).eval()
+    torch.nn.init.normal_(network.decoder.conv4.weight[:5], std=0.1)
+    src, bgr = pair(H=45, W=70)
+    filled = [F.pad(x, (0, 10, 0, 3), mode='replicate') for x in (src, bgr)]
+    same = torch.equal(network(src, bgr)[3], network(*filled)[3][..., :45, :70])
+    assert same == (backbone == 'efficientnet_lite0')       # released weights take odd sizes as they are
 
 
 def test_no_patch_in_training_has_gradients():
@@ -165,7 +187,7 @@ def test_scripted_equals_eager_and_settings_can_change_after_loading(backbone, t
 
 @pytest.mark.parametrize('settings, message', [
     ({'backbone': 'vgg'}, 'backbone must be one of .*, got .vgg.'),
-    ({'backbone': 'mobilenetv2', 'backbone_scale': 0.6}, r'backbone_scale must be in \(0, 0.5\], got 0.6'),
+    ({'backbone': 'mobilenetv2', 'backbone_scale': 1.5}, r'backbone_scale must be in \(0, 1\], got 1.5'),
     ({'backbone': 'mobilenetv2', 'refine_mode': 'all'}, 'refine_mode must be one of'),
     ({'backbone': 'mobilenetv2', 'refine_kernel_size': 5}, 'refine_kernel_size must be 1 or 3, got 5'),
     ({'backbone': 'mobilenetv2', 'refine_sample_pixels': -1}, 'must be at least 0'),
