@@ -21,7 +21,7 @@ from video.plate import plate_files
 from .batch import convert_one, count_statuses, exit_code, network_settings
 from .conversion import ConversionReport
 from .convert import convert_video
-from .people import INSTANCE_ENGINES, choose_instances
+from .people import INSTANCE_ENGINES, choose_instances, instance_engine_of
 from .preview import write_preview
 
 
@@ -58,9 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
                                                         '-o person_{person}.mov')
     people.add_argument('--combine', action='store_true', help='outputs without {person} hold everybody with a mask')
     people.add_argument('--instance-engine', choices=INSTANCE_ENGINES, help='split divides the matte of --checkpoint, '
-                        'network is that of --instance-weights (default: network where there are weights)')
+                        'network is that of --instance-weights, both takes the mean of the two (default: network where '
+                        'weights are named, else both)')
     people.add_argument('--instance-weights', metavar='FILE', help='.pth or .safetensors of an instance network '
-                                                                       '(default of network: our own)')
+                                                                       '(default: our own)')
 
     add_network_flags(parser)
     add_size_flags(parser)
@@ -111,8 +112,10 @@ def run(args: argparse.Namespace) -> int:
     if args.engine == AUTO_ENGINE and all(is_image_path(clip.path) for clip in clips):
         args.engine = 'torch'      # starts at once; each size of picture would be compiled for a single one
     engine = open_from_flags(args)
-    instance = {'combine': args.combine, 'instance_engine': args.instance_engine, 'instance_weights': choose_instances(
+    instance = {'combine': args.combine, 'instance_weights': choose_instances(
         args.instance_engine, args.instance_weights, args.masks, engine.device, args.reset_on_cut)}
+    if args.masks is not None:
+        instance['instance_engine'] = instance_engine_of(args.instance_engine, args.instance_weights)
     if args.preview:
         write_preview(only, lambda ratio: Matter(engine, ratio), args.preview,
                       choose_inference_size(engine, settings['inference_size']))

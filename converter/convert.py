@@ -24,7 +24,7 @@ from video.outputs import EncodingOptions, plan_outputs
 from video.plate import plate_files, read_plate
 
 from .conversion import Conversion, ConversionReport
-from .people import PeopleConversion, choose_instances, masks_of, plan_people
+from .people import PeopleConversion, choose_instances, instance_engine_of, masks_of, plan_people
 
 
 def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
@@ -89,7 +89,8 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
             alone): a matte for each. Output names with '{person}' are written once for each person, `output_labels`
             shows who is who. combine: names without it hold all of them together, and nobody else.
         instance_engine: 'split' divides the matte of `model`, 'network' asks the instance network of
-            `instance_weights`; None: the network where there are weights.
+            `instance_weights`, 'both' takes the mean of the two, divided as that network says. None: 'network' where
+            weights are named, else 'both' with ours.
         further_outputs: output_KIND for any other kind in `video.kinds.KINDS`.
     Returns:
         What was done, how fast, and which stage was the bottleneck.
@@ -110,6 +111,7 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
               everything_in(plate_files(background_plate))})
     own = None if masks is None else masks_of(masks, reader)
     outputs = plan_outputs(named, *rules) if own is None else plan_people(named, own.people, combine, *rules)
+    both = instance_engine_of(instance_engine, instance_weights) == 'both'
     instances = choose_instances(instance_engine, instance_weights, masks, device, reset_on_cut)
     plate = None if background_plate is None else PlateCue(
         read_plate(background_plate, reader.path), plate_alignment, steady=steady)
@@ -125,4 +127,4 @@ def convert_video(model: nn.Module | Engine, input_source: str | Path | Reader,
             progress)
     if own is None:
         return Conversion(reader, matter, outputs, options, *look).run()
-    return PeopleConversion(reader, matter, own, instances, outputs, options, *look).run()
+    return PeopleConversion(reader, matter, own, instances, both, outputs, options, *look).run()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from engine.instance import InstanceMatter
+from engine.instance import BothPrediction, InstanceMatter
 from engine.matter import Matter
 from engine.people import PeopleMatter, PeoplePrediction
 from files import check_apart
@@ -27,8 +27,8 @@ from video.render import Renderer
 from .conversion import Conversion, ConversionReport, Predicted
 
 PERSON = '{person}'
-OWN_INSTANCES = 'instance_default'       # what 'network' means where no weights are named
-INSTANCE_ENGINES = ('split', 'network')
+OWN_INSTANCES = 'instance_default'       # where no weights are named
+INSTANCE_ENGINES = ('both', 'split', 'network')
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,28 @@ def masks_of(path: str | Path, reader: Reader) -> ClipMasks:
     return ClipMasks(open_masks(path, Clip(names, count)), count)
 
 
+def instance_engine_of(engine: str | None, weights: object | None) -> str:
+    """The one that is meant: weights that are named speak for themselves, ours are helped by the matte of everybody.
+
+    Raises:
+        ValueError: an unknown one.
+    """
+    if engine not in (None, *INSTANCE_ENGINES):
+        raise ValueError(f'instance_engine must be one of {", ".join(INSTANCE_ENGINES)}, got {engine!r}')
+    return engine or ('both' if weights is None else 'network')
+
+
 def choose_instances(engine: str | None, weights: str | Path | InstanceMatter | None, masks: str | Path | None,
                      device, reset_on_cut: bool) -> InstanceMatter | None:
-    """The instance network that is meant, or None for 'split'.
+    """The instance network that is meant, or None for 'split' and where there are no masks.
 
     Raises:
         ValueError: an engine or weights without masks, or an unknown engine.
     """
-    if engine not in (None, *INSTANCE_ENGINES):
-        raise ValueError(f'instance_engine must be {" or ".join(INSTANCE_ENGINES)}, got {engine!r}')
+    chosen = instance_engine_of(engine, weights)
     if masks is None and (engine is not None or weights is not None):
         raise ValueError('instance_engine and instance_weights need masks')
-    if engine == 'split' or (engine is None and weights is None):
+    if masks is None or chosen == 'split':
         return None
     if isinstance(weights, InstanceMatter):
         return weights
@@ -156,15 +166,16 @@ class PeopleConversion(Conversion):
         matter: of everybody; see `PeopleMatter`.
         masks: of some frames or all.
         instances: the instance network, or None to divide what `matter` says.
+        both: take the mean of the two, divided as the instance network says.
         planned: by `plan_people`.
         arguments: of `Conversion`, behind the options.
     """
 
     def __init__(self, reader: Reader, matter: Matter, masks: ClipMasks, instances: InstanceMatter | None,
-                 planned: list[tuple[int | None, Output]], options: EncodingOptions, *arguments):
+                 both: bool, planned: list[tuple[int | None, Output]], options: EncodingOptions, *arguments):
         super().__init__(reader, PeopleMatter(matter, masks.track), [output for _, output in planned], options,
                          *arguments)
-        self.owned, self.masks, self.instances = planned, masks, instances
+        self.owned, self.masks, self.instances, self.both = planned, masks, instances, both
 
     def run(self) -> ConversionReport:
         """Fill the masks that are missing, then convert."""
@@ -194,4 +205,10 @@ class PeopleConversion(Conversion):
             yield Predicted(inside.popleft(), prediction)
 
     def _matte(self, frames: list[Frame] | list[Predicted]) -> list[Predicted]:
-        return super()._matte(frames) if self.instances is None else frames
+        if self.instances is None:
+            return super()._matte(frames)
+        if not self.both:
+            return frames
+        mattes = super()._matte([predicted.frame for predicted in frames])
+        return [Predicted(own.frame, BothPrediction(own.prediction, predicted.prediction))
+                for own, predicted in zip(mattes, frames, strict=True)]

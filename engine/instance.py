@@ -6,6 +6,7 @@ those in the overlap twice. The released code starts every window from nothing a
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from model.weights import OWN
 
 from .cuts import CutDetector
 from .device import choose_device
+from .division import shares
 from .frames import to_device
 from .people import PeoplePrediction
 from .sizes import auto_ratio
@@ -137,6 +139,30 @@ class InstancePrediction(PeoplePrediction):
     def __init__(self, alphas: Tensor, pixels: np.ndarray):
         super().__init__(_Everything(pixels, alphas.device), lambda: np.zeros((0, 1, 1), bool), pixels)
         self.shares = alphas
+
+
+class BothPrediction(PeoplePrediction):
+    """The mean of two opinions, the matte of everybody, with edges and memory, and that of the instance network;
+    divided as the network says. Where the network sees nobody, the matte is divided by the masks.
+
+    Args:
+        split: what the matte of everybody says, with masks.
+        network: what the instance network says of the same frame.
+    """
+
+    def __init__(self, split: PeoplePrediction, network: InstancePrediction):
+        super().__init__(split._prediction, split._masks, split._pixels)
+        self._network = network.shares
+
+    @cached_property
+    def shares(self) -> Tensor:
+        """(N, H, W) of each person, of all that is there."""
+        everybody = self._network.sum(0)
+        by_masks = torch.from_numpy(shares(self._masks())).to(self.device)
+        return torch.lerp(by_masks, self._network / everybody.clamp(min=1e-3), (2 * everybody).clamp(max=1))
+
+    def everybody(self, pha: Tensor) -> Tensor:
+        return (pha + self._network.sum(0).to(pha)) / 2
 
 
 class _Everything:

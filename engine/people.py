@@ -137,6 +137,10 @@ class PeoplePrediction:
     def count(self) -> int:
         return len(self.shares)
 
+    def everybody(self, pha: Tensor) -> Tensor:
+        """(1, H, W) alpha that is divided, from that of the matte."""
+        return pha
+
     def person(self, n: int) -> 'PersonPrediction':
         return PersonPrediction(self, n)
 
@@ -145,6 +149,8 @@ class PeoplePrediction:
         missing = [name for name in names if name not in self._planes and name != 'labels']
         if missing:         # of the whole frame: several people look at the same rows
             self._planes |= self._prediction.rows(0, self.height, missing)
+            if 'pha' in missing:
+                self._planes['pha'] = self.everybody(self._planes['pha'])
         rows = {name: self._planes[name][:, start:stop] for name in names if name in self._planes}
         if 'pha' in rows:
             own = self.shares[:, start:stop].sum(0).clamp_(max=1) if n is None else self.shares[n, start:stop]

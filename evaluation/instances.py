@@ -1,7 +1,8 @@
 """How well people are told apart, on composed clips: python -m evaluation.benchmark people --photos DIR ...
 
 Clips are composed from held-out photos, seeded, easy to hard by how much people cover each other; masks are damaged as
-trackers damage them. `split` divides the matte of --checkpoint; --instance-weights adds the instance network.
+trackers damage them. `split` divides the matte of --checkpoint; --instance-weights adds the instance network, alone and
+together with that matte.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from dataset.mask_damage import MaskDamageConfig
 from dataset.people_composer import PeopleClip, PeopleComposer, PeopleConfig
 from dataset.photo_bank import PhotoBank, load_backgrounds
 from engine.division import divide
-from engine.instance import InstanceMatter
+from engine.instance import BothPrediction, InstanceMatter
 from engine.matter import Matter
 from engine.people import PeopleMatter
 from files import whole_file
@@ -55,6 +56,21 @@ def perfect_split() -> Method:
 
 def network(matter: InstanceMatter) -> Method:
     return lambda clip: torch.stack([prediction.shares for prediction in matter.run(pixels_of(clip))])
+
+
+def both(matter: Matter, instances: InstanceMatter) -> Method:
+    """The mean of matte and network, divided by the network."""
+    people = PeopleMatter(matter)
+
+    def method(clip: PeopleClip) -> Tensor:
+        people.reset()
+        out = []
+        for (pixels, masks), prediction in zip(pixels_of(clip), instances.run(pixels_of(clip)), strict=True):
+            joined = BothPrediction(people.predict([pixels], [masks])[0], prediction)
+            out.append(torch.cat([joined.person(n).rows(0, joined.height, ('pha',))['pha']
+                                  for n in range(joined.count)]))
+        return torch.stack(out)
+    return method
 
 
 def rough() -> Method:
@@ -104,7 +120,8 @@ def run(args: argparse.Namespace) -> None:
     methods = {'masks': rough(), 'split': split(Matter(load_network(args.checkpoint))),
                'split of the true matte': perfect_split()}
     if args.instance_weights:
-        methods['network'] = network(InstanceMatter(args.instance_weights))
+        instances = InstanceMatter(args.instance_weights)
+        methods |= {'network': network(instances), 'both': both(Matter(load_network(args.checkpoint)), instances)}
     rows = measure(methods, composers, args.clips)
     print(table(rows))
     if args.out:

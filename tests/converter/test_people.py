@@ -56,7 +56,8 @@ def alphas(path) -> np.ndarray:
 
 
 def convert(clip, masks, tmp_path, **settings):
-    settings = {'output_alpha': tmp_path / 'person_{person}.mkv'} | settings
+    settings = {'output_alpha': tmp_path / 'person_{person}.mkv',
+                'instance_engine': None if 'instance_weights' in settings else 'split'} | settings
     return convert_video(NETWORK, clip, downsample_ratio=1., progress=False, masks=masks, **settings)
 
 
@@ -117,6 +118,24 @@ def test_network_without_weights_is_our_own(clip, tmp_path):
     for n, person in enumerate(('anna', 'ben')):
         pha = alphas(tmp_path / f'person_{person}.mkv')
         assert pha[0][disc(0, n)].mean() > 0.5 > 5 * pha[0][disc(0, 1 - n)].mean()
+
+
+def test_masks_alone_take_the_mean_of_matte_and_network_divided_by_the_network(clip, tmp_path):
+    masks = write_masks(tmp_path / 'masks')
+    for engine in ('split', 'network', 'both', None):
+        convert(clip, masks, tmp_path, instance_engine=engine, output_alpha=tmp_path / f'{engine}_{{person}}.mkv')
+    found = {(engine, person): alphas(tmp_path / f'{engine}_{person}.mkv')
+             for engine in ('split', 'network', 'both', None) for person in ('anna', 'ben')}
+    for person, other in (('anna', 'ben'), ('ben', 'anna')):
+        np.testing.assert_array_equal(found[None, person], found['both', person])
+        split, network, both = (found[engine, person] for engine in ('split', 'network', 'both'))
+        own = both + found['both', other] > 0.3                 # where anybody is
+        matte = split + found['split', other]
+        everybody = network + found['network', other]
+        expected = (matte + everybody) / 2 * np.where(everybody > 0.5, network / np.maximum(everybody, 1e-3), 0)
+        sure = own & (everybody > 0.55) & (matte > 0.97)        # alpha files have 256 values
+        assert sure.mean() > 0.05
+        np.testing.assert_allclose(both[sure], expected[sure], atol=0.02)
 
 
 def test_an_instance_network_as_checkpoint_says_where_it_belongs(clip, tmp_path, capsys):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.instance import InstanceMatter
+from engine.instance import BothPrediction, InstanceMatter
+from engine.matter import Matter
+from engine.people import PeopleMatter, PeoplePrediction
 from model import convert_checkpoint
 from model.instance.checkpoint import load_instance_network, save_instance_network
 from model.instance.network import InstanceForm
@@ -149,6 +151,27 @@ def test_colours_are_those_of_the_frame():
     torch.testing.assert_close(rows['fgr'], torch.from_numpy(pixels).permute(2, 0, 1) / 255)
     torch.testing.assert_close(rows['pha'][0], prediction.shares[1])
     assert prediction.rows(0, 10, ('labels',))['labels'].shape == (3, 10, 64)
+
+
+def test_both_is_the_mean_divided_as_the_network_says():
+    class Matte(torch.nn.Module):
+        def forward(self, src, *states_and_ratio):
+            pha = torch.full_like(src[..., :1, :, :], 0.6)
+            return src, pha, *[torch.zeros(1)] * 4
+    pixels, masks = next(clip(1))
+    split = PeopleMatter(Matter(Matte(), 1., device='cpu', dtype=torch.float32)).predict([pixels], [masks])[0]
+    network = PeoplePrediction(split._prediction, lambda: masks, pixels)
+    network.shares = torch.zeros(2, 48, 64)
+    network.shares[0, :, :20], network.shares[1, :, :20], network.shares[0, :, 20:40] = 0.6, 0.2, 1.
+    both = BothPrediction(split, network)
+    pha = torch.cat([both.person(n).rows(0, 48, ('pha',))['pha'] for n in range(2)])
+    everybody = both.rows(0, 48, ('pha',))['pha'][0]
+    torch.testing.assert_close(pha[:, :, :20].mean((1, 2)), torch.tensor([0.7 * 0.75, 0.7 * 0.25]))
+    torch.testing.assert_close(pha[:, :, 20:40].mean((1, 2)), torch.tensor([0.8, 0.]))
+    torch.testing.assert_close(pha[:, :, 40:], 0.3 * split.shares[:, :, 40:])       # nobody there: by the masks
+    torch.testing.assert_close(everybody, pha.sum(0))
+    rows = both.rows(5, 9)
+    assert rows['fgr'].shape == (3, 4, 64) and torch.equal(rows['pha'][0], everybody[5:9])
 
 
 def test_bad_windows():

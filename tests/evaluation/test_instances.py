@@ -8,6 +8,8 @@ import torch
 from dataset.people_composer import PeopleConfig
 from evaluation import benchmark, instances
 from evaluation.instances import main, measure, perfect_split, rough, table
+from model.instance.checkpoint import save_instance_network
+from model.instance.network import InstanceForm
 from tests.photos import write_photos
 
 
@@ -39,6 +41,17 @@ def test_command(folders, tmp_path, capsys):
         'masks', 'split', 'split of the true matte'}
     assert benchmark.main(['people', *arguments[:2], '--backgrounds', str(tmp_path / 'nothing')]) == 2
     assert capsys.readouterr().err.count('\n') <= 2
+
+
+def test_network_alone_and_with_the_matte(folders, tmp_path):
+    torch.manual_seed(0)
+    save_instance_network(InstanceForm((8, 8, 8, 8, 8), slots=4).build(), tmp_path / 'net.safetensors')
+    assert main(['--photos', str(folders / 'people'), '--backgrounds', str(folders / 'backgrounds'), '--clips', '1',
+                 '--frames', '2', '--size', '64', '--levels', 'easy', '--out', str(tmp_path / 'rows.json'),
+                 '--instance-weights', str(tmp_path / 'net.safetensors')]) == 0
+    mad = {row['method']: row['mad'] for row in json.loads((tmp_path / 'rows.json').read_text())
+           if row['protocol'] == 'standard'}
+    assert {'split', 'network', 'both'} < mad.keys() and mad['network'] != mad['both'] != mad['split']
 
 
 def test_what_cannot_be_measured_is_left_out_of_the_mean():
