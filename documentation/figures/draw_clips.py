@@ -5,19 +5,18 @@
 
 import sys
 from itertools import islice
-from pathlib import Path
 
-import cv2
 import numpy as np
 from torch import nn
 
 from converter.preview import label_strip, tile
 from engine.matter import Matter
-from files import whole_file
 from model.weights import load_network
 from video.background import ColorBackground
 from video.reader import VideoReader
 from video.render import Renderer
+
+from .sheet import write_sheet
 
 FRAME = 30                     # of each clip, or its last: memory is full by then
 BACKGROUND = 90, 140, 110      # a colour that no wall has
@@ -43,9 +42,7 @@ def main() -> None:
         frames = [frame.pixels for frame in islice(VideoReader(clip), FRAME)]
         pictures = frames[-1], *matted(networks[0], frames), *matted(networks[1], frames)
         rows.append(np.hstack([tile(picture) for picture in pictures]))
-    sheet = cv2.resize(np.vstack(rows), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_AREA)
-    with whole_file(Path(out)) as partial:
-        cv2.imwrite(str(partial), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 86])
+    write_sheet(np.vstack(rows), out, SCALE)
 
 
 if __name__ == '__main__':

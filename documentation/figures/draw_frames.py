@@ -4,15 +4,14 @@
 """
 
 import sys
-from pathlib import Path
 
-import cv2
 import numpy as np
 
 from converter.preview import tile
 from evaluation.networks import as_uint8
-from files import whole_file
 from video.reader import VideoReader
+
+from .sheet import write_sheet
 
 MOMENTS = 8             # evenly spaced, the first and the last frame among them
 SCALE = 1 / 2           # of the preview's tiles
@@ -27,10 +26,7 @@ def moments(path: str) -> list[np.ndarray]:
 def main() -> None:
     """Draw the picture."""
     *videos, out = sys.argv[1:]
-    sheet = np.vstack([np.hstack(moments(path)) for path in videos])
-    sheet = cv2.resize(sheet, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_AREA)
-    with whole_file(Path(out)) as partial:
-        cv2.imwrite(str(partial), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 86])
+    write_sheet(np.vstack([np.hstack(moments(path)) for path in videos]), out, SCALE)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,6 @@
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 from torch import Tensor
 
@@ -18,10 +17,12 @@ from dataset.photo_bank import PhotoBank, load_backgrounds
 from engine.instance import InstanceMatter
 from engine.matter import Matter
 from engine.people import person_colour
-from evaluation.instances import COMPOSED, network, rough, split
+from evaluation.instances import COMPOSED, both, network, rough, split
 from files import whole_file
 from model.weights import load_network
 from training.log import read_scalars
+
+from .sheet import write_sheet
 
 SIDE, FRAMES, CLIPS = 320, 2, 2        # of composed clips: side [px], frames; clips of each level
 SCALE = 2 / 3
@@ -37,8 +38,9 @@ def coloured(shares: Tensor) -> np.ndarray:
 def draw_clips(photos: Path, backgrounds: Path, out: Path, weights: str) -> None:
     """A row for each clip: the picture, its masks, what is made of them, the truth."""
     bank, scenes = PhotoBank.from_folders(photos / 'fgr', photos / 'pha'), load_backgrounds(backgrounds)
-    methods = {'masks': rough(), 'split': split(Matter(load_network('default'))),
-               'network': network(InstanceMatter(weights)), 'truth': lambda clip: clip.pha}
+    default, instances = load_network('default'), InstanceMatter(weights)
+    methods = {'masks': rough(), 'split': split(Matter(default)), 'network': network(instances),
+               'both': both(Matter(default), instances), 'truth': lambda clip: clip.pha}
     rows = [np.hstack([label_strip(text) for text in ('source', *methods)])]
     for level in COMPOSED:
         composer = PeopleComposer(bank, scenes, PeopleConfig(SIDE, FRAMES, level=level), 0,
@@ -48,9 +50,7 @@ def draw_clips(photos: Path, backgrounds: Path, out: Path, weights: str) -> None
             source = (clip.src[-1].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
             rows.append(np.hstack([tile(picture) for picture in (source, *(coloured(method(clip)[-1])
                                                                            for method in methods.values()))]))
-    sheet = cv2.resize(np.vstack(rows), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_AREA)
-    with whole_file(out) as partial:
-        cv2.imwrite(str(partial), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 86])
+    write_sheet(np.vstack(rows), out, SCALE)
 
 
 def draw_curves(scalars: Path, out: Path) -> None:

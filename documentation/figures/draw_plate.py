@@ -6,17 +6,17 @@
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from converter.preview import label_strip, tile
 from engine.matter import Matter
-from files import whole_file
 from model.weights import load_network
 from video.background import ColorBackground
 from video.plate import read_plate
 from video.reader import VideoReader
 from video.render import Renderer
+
+from .sheet import write_sheet
 
 MOMENTS, COLUMNS = 12, 2       # in which somebody is there, evenly spaced; blocks side by side
 PRESENT = 0.01                 # mean alpha of a frame with somebody in it
@@ -41,9 +41,7 @@ def main() -> None:
     chosen = [found[index] for index in np.linspace(0, len(found) - 1, MOMENTS).round().astype(int)]
     head = np.hstack([label_strip(text) for text in ('source', 'alpha', 'composition')])
     blocks = [np.vstack([head, *chosen[start::COLUMNS]]) for start in range(COLUMNS)]
-    sheet = cv2.resize(np.hstack(blocks), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_AREA)
-    with whole_file(Path(out)) as partial:
-        cv2.imwrite(str(partial), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 86])
+    write_sheet(np.hstack(blocks), out, SCALE)
 
 
 if __name__ == '__main__':

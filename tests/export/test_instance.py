@@ -19,9 +19,12 @@ SIZE = 160, 96
 SUFFIXES = {'torchscript': '.torchscript', 'onnx': '.onnx', 'openvino': '.xml'}
 
 
-def network(video: bool, begins: bool = True) -> InstanceFrames:
+NARROW = (8, 8, 16, 16, 16)
+
+
+def network(video: bool, channels: tuple[int, ...] = NARROW, slots: int = 3) -> InstanceFrames:
     torch.manual_seed(0)
-    built = InstanceFramesForm(InstanceForm((8, 8, 16, 16, 16), slots=3, video=video, begins=begins)).build()
+    built = InstanceFramesForm(InstanceForm(channels, slots=slots, video=video, begins=channels == NARROW)).build()
     for layer in built.modules():
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.weight, 0.5, 1.5)
@@ -48,6 +51,17 @@ def test_files_equal_pytorch_over_frames_at_two_sizes(name, shapes, video, tmp_p
     assert len(proofs) == (1 if shapes == 'static' else 2) and not any('nearly constant' in line for line in lines)
     engine = open_engine(path)
     assert isinstance(engine, ExportedNetwork) and engine.interface == own.interface and engine.interface.people == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['torchscript', 'onnx'])
+def test_the_published_width_and_number_of_slots(name, tmp_path):
+    pytest.importorskip({'torchscript': 'torch', 'onnx': 'onnxruntime'}[name])
+    published = InstanceForm()
+    own = network(True, published.channels, published.slots)
+    lines = exported(own, name, tmp_path / f'net{SUFFIXES[name]}')
+    assert sum('4 frames' in line and 'max difference' in line for line in lines) == 2
+    assert open_engine(tmp_path / f'net{SUFFIXES[name]}').interface.people == published.slots == 10
 
 
 def test_a_file_is_run_at_other_sizes_and_where_nobody_is(tmp_path):
