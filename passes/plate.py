@@ -107,12 +107,11 @@ def predict(forward: Forward, src: Tensor, plate: Tensor, coarse: bool, **settin
 
 
 def stand_still(network: MattingRefine) -> None:
-    """Train refiner and decoder alone: a few large frames have no batch statistics worth keeping, and encoder and ASPP
-    take half of the time. The decoder keeps its statistics too."""
-    for part in (network.backbone, network.aspp):
+    """Train the refiner alone: a few large frames have no batch statistics worth keeping, and the coarse network, which
+    takes most of the time, is then the same that the refiner learns to follow."""
+    for part in (network.backbone, network.aspp, network.decoder):
         part.requires_grad_(False)
         part.eval()
-    network.decoder.eval()
 
 
 def move_again(network: MattingRefine) -> None:
