@@ -15,10 +15,11 @@ import torch
 import train_photos
 from dataset.photo_composer import PhotoComposer
 from dataset.synthetic import figure, scenery
+from model import MattingNetwork
 from model.weights import load_network
 from passes.photos import shaken, warmed_up
 from tests.dataset.test_natural_photos import natural_folder
-from train_photos import PRESETS, PhotoConfig, build, main
+from train_photos import PRESETS, PhotoConfig, build, freeze, main
 from training.log import read_scalars
 from training.loop import Trainer
 from training.passes import Turn
@@ -147,7 +148,7 @@ def test_presets_use_the_whole_budget_and_train_the_refiner_last(preset):
     phases = PRESETS[preset]
     assert sum(phase.share for phase in phases) == pytest.approx(1)
     assert phases[0].coarse
-    assert phases[-1].ratios[1] < 1 or preset == 'cpu_more'         # which cpu_edges goes on from
+    assert phases[-1].ratios[1] < 1 or preset in ('cpu_more', 'cpu_scenes')     # cpu_edges goes on from them
     assert all(size % 32 == 0 for phase in phases for size, _ in phase.batches)
 
 
@@ -266,3 +267,13 @@ def test_bad_input_gets_one_line(flags, wrong, message, capsys):
     assert main([*flags, *wrong]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count('\n') == 1
+
+
+def test_frozen_weights_stay_and_a_name_that_is_none_is_an_error():
+    network = MattingNetwork('efficientnet_lite0')
+    freeze(network, ['backbone._conv_stem', 'backbone._blocks.0.'])
+    frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
+    assert 'backbone._conv_stem.weight' in frozen and all(
+        name.startswith(('backbone._conv_stem', 'backbone._blocks.0.')) for name in frozen)
+    with pytest.raises(ValueError, match="--frozen: no weight begins with 'encoder'"):
+        freeze(network, ['encoder'])
