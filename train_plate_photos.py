@@ -51,7 +51,7 @@ class Phase:
 PRESETS: dict[str, tuple[Phase, ...]] = {
     'cpu': (Phase(0.45, ((160, 12),)), Phase(0.30, ((256, 6), (192, 10))),
             Phase(0.25, ((512, 3), (640, 2)), (0.5, 0.25))),
-    # from weights: larger frames, where hair and gaps show; as long for the refiner
+    # from weights: larger frames, where hair and gaps show; then the refiner alone
     'cpu_more': (Phase(0.78, ((256, 6), (320, 4), (384, 3))), Phase(0.22, ((640, 3), (768, 2)), (0.5, 0.4))),
     'gpu': (Phase(0.6, ((256, 64), (384, 32))), Phase(0.4, ((1024, 6), (768, 10)), (0.25, 0.5))),
     'smoke': (Phase(0.5, ((64, 4), (96, 2))), Phase(0.5, ((128, 2),), (0.5, 0.25))),

@@ -19,7 +19,7 @@ BACKBONES: dict[str, EncoderSpec] = {name: ENCODERS[encoder] for name, encoder i
 
 
 # The sides that a coarse network sees are filled up to multiples of this. Released weights take every size as it is;
-# there the enlarged deep features are off by up to a pixel of theirs, which at 422x237 doubled the error of our own.
+# our own were not trained so: MAD 34.0 and filled up 18.7 at 179x100, 13.7 and 8.9 at 422x237.
 GRIDS = {'efficientnet_lite0': 16}
 
 
